@@ -1,0 +1,87 @@
+// Package child starts other programs and waits for them.
+//
+// A child gets exactly the descriptors it is given: everything else in this
+// house is opened close-on-exec, and what was inherited is marked so by the
+// daemons at their start (sys.CloseOnExecFrom).
+package child
+
+import (
+	"os"
+	"syscall"
+
+	"paperpath/internal/proc"
+)
+
+// Command says what to start and how.
+type Command struct {
+	Argv  []string
+	Path  string    // the file to execute; "" searches Argv[0] along $PATH of Vars
+	Vars  proc.Vars // nil: an empty environment
+	Dir   string
+	Files []int // Files[i] becomes descriptor i; -1 leaves it closed
+	Sys   syscall.SysProcAttr
+}
+
+// Process is a started child.
+type Process struct{ PID int }
+
+// Start starts c. The error is execve's own (fork errors are the kernel's too):
+// a missing program is told apart from one that ran and failed.
+func Start(c *Command) (*Process, error) {
+	files := make([]uintptr, len(c.Files))
+	for i, fd := range c.Files {
+		files[i] = uintptr(fd)
+		if fd < 0 {
+			files[i] = ^uintptr(0)
+		}
+	}
+	attr := &syscall.ProcAttr{Dir: c.Dir, Env: c.Vars, Files: files, Sys: &c.Sys}
+	if attr.Env == nil {
+		attr.Env = []string{}
+	}
+	var pid int
+	start := func(file string) (err error) {
+		pid, err = syscall.ForkExec(file, c.Argv, attr)
+		return err
+	}
+	var err error
+	if c.Path != "" {
+		err = start(c.Path)
+	} else {
+		err = proc.SearchPath(c.Vars, c.Argv[0], start)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Process{PID: pid}, nil
+}
+
+// Wait waits for the child to end.
+func (p *Process) Wait() (Status, error) {
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(p.PID, &ws, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		return Status(ws), err
+	}
+}
+
+// Signal sends a signal. The caller knows that the child is not yet reaped.
+func (p *Process) Signal(sig syscall.Signal) error { return syscall.Kill(p.PID, sig) }
+
+// Status is how a child ended: wait(2)'s number.
+type Status syscall.WaitStatus
+
+// Crashed reports whether a signal ended the child.
+func (s Status) Crashed() bool { return syscall.WaitStatus(s).Signaled() }
+
+// Code returns the exit status of a child that did not crash.
+func (s Status) Code() int { return syscall.WaitStatus(s).ExitStatus() }
+
+// Raw returns wait(2)'s number, as tcpserver's log shows it.
+func (s Status) Raw() int { return int(s) }
+
+// Self is the program that is running, for those that start themselves anew.
+func Self() (string, error) { return os.Executable() }

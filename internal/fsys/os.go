@@ -1,0 +1,181 @@
+package fsys
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/sys"
+)
+
+// OS is the kernel's file system. Relative names begin at Root, or at the
+// process's directory if Root is "".
+type OS struct{ Root string }
+
+func (o OS) path(name string) string {
+	if o.Root == "" || len(name) > 0 && name[0] == '/' {
+		return name
+	}
+	return o.Root + "/" + name
+}
+
+// retry repeats a call that a signal interrupted: the Go runtime's own signals
+// make that possible at any time.
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func (o OS) Open(name string, flags int, perm uint32) (File, error) {
+	fd, err := sys.Open(o.path(name), flags, perm)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{fd}, nil
+}
+
+func (o OS) Link(old, new string) error {
+	return retry(func() error { return unix.Link(o.path(old), o.path(new)) })
+}
+
+func (o OS) Rename(old, new string) error {
+	return retry(func() error { return unix.Rename(o.path(old), o.path(new)) })
+}
+
+func (o OS) Remove(name string) error {
+	return retry(func() error { return unix.Unlink(o.path(name)) })
+}
+
+func (o OS) Mkdir(name string, perm uint32) error {
+	return retry(func() error { return unix.Mkdir(o.path(name), perm) })
+}
+
+func (o OS) Chmod(name string, perm uint32) error {
+	return retry(func() error { return unix.Chmod(o.path(name), perm) })
+}
+
+func (o OS) SetTimes(name string, t time.Time) error {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	return retry(func() error { return unix.UtimesNano(o.path(name), []unix.Timespec{ts, ts}) })
+}
+
+func (o OS) Stat(name string) (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Stat(o.path(name), &st) })
+	return info(&st), err
+}
+
+func (o OS) Lstat(name string) (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Lstat(o.path(name), &st) })
+	return info(&st), err
+}
+
+func (o OS) List(name string) ([]string, error) {
+	fd, err := sys.Open(o.path(name), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	var names []string
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.ReadDirent(int(fd.Fd()), buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}
+
+func (o OS) SyncDir(name string) error {
+	fd, err := sys.Open(o.path(name), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer fd.Close()
+	return osFile{fd}.Sync()
+}
+
+type osFile struct{ *sys.FD }
+
+func (f osFile) Stat() (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(int(f.Fd()), &st) })
+	return info(&st), err
+}
+
+func (f osFile) Truncate(size int64) error {
+	return retry(func() error { return unix.Ftruncate(int(f.Fd()), size) })
+}
+
+func (f osFile) Chmod(perm uint32) error {
+	return retry(func() error { return unix.Fchmod(int(f.Fd()), perm) })
+}
+
+// Sync does not retry: after an error the kernel may have forgotten which
+// pages were dirty.
+func (f osFile) Sync() error { return unix.Fsync(int(f.Fd())) }
+
+func (f osFile) ReadAt(b []byte, off int64) (int, error) {
+	done := 0
+	for done < len(b) {
+		n, err := unix.Pread(int(f.Fd()), b[done:], off+int64(done))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return done, err
+		case n == 0:
+			return done, io.EOF
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+func (f osFile) WriteAt(b []byte, off int64) (int, error) {
+	done := 0
+	for done < len(b) {
+		n, err := unix.Pwrite(int(f.Fd()), b[done:], off+int64(done))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return done, err
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+func info(st *unix.Stat_t) Info {
+	return Info{
+		Ino: st.Ino, Dev: st.Dev, Mode: st.Mode, Nlink: uint64(st.Nlink),
+		UID: st.Uid, GID: st.Gid, Size: st.Size,
+		Atime: time.Unix(st.Atim.Unix()), Mtime: time.Unix(st.Mtim.Unix()), Ctime: time.Unix(st.Ctim.Unix()),
+	}
+}
+
+var _ FS = OS{}
+
+// Flags of Open, for callers that need no other package.
+const (
+	RDONLY = os.O_RDONLY
+	WRONLY = os.O_WRONLY
+	CREATE = os.O_CREATE
+	EXCL   = os.O_EXCL
+	APPEND = os.O_APPEND
+	TRUNC  = os.O_TRUNC
+)

@@ -1,0 +1,47 @@
+// Package host joins a program to the process it runs in. Only cmd/ imports it.
+package host
+
+import (
+	"context"
+	"os"
+	"syscall"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
+)
+
+// Main runs p as this process and does not return.
+func Main(p *proc.Program) {
+	env := &proc.Env{Args: os.Args, Vars: proc.Vars(os.Environ()), Next: exec}
+	if len(env.Args) == 0 {
+		env.Args = []string{p.Name}
+	}
+	// Before anything else opens a descriptor and gets a number that the
+	// caller left free. (0 to 2 are always open: the runtime puts /dev/null
+	// where the caller left a hole.)
+	for i := range env.Files {
+		if i < 3 || sys.IsOpen(i) {
+			env.Files[i] = sys.NewFD(i)
+		} else {
+			env.Files[i] = proc.Closed{}
+		}
+	}
+	os.Exit(proc.Run(context.Background(), p, env))
+}
+
+// exec is Next in a process of its own.
+func exec(_ context.Context, env *proc.Env, argv []string) error {
+	if len(argv) == 0 {
+		return proc.ErrUsage
+	}
+	if env.Dir != "" {
+		if err := os.Chdir(env.Dir); err != nil {
+			return strerr.Unable("switch to", env.Dir, err)
+		}
+	}
+	err := proc.SearchPath(env.Vars, argv[0], func(file string) error {
+		return syscall.Exec(file, argv, env.Vars)
+	})
+	return strerr.Unable("run", argv[0], err)
+}

@@ -1,0 +1,51 @@
+// Package programs reads PROGRAMS, the table of installed commands.
+package programs
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Program is one line of the table.
+type Program struct {
+	Name    string
+	Section string // of the manual
+	Mode    string // octal
+	Owner   string // user:group
+	Package string // import path
+	Value   string // the variable in it
+	Weight  string // bare, net or dns
+	Inside  bool
+}
+
+// Read reads the table in file.
+func Read(file string) ([]Program, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var table []Program
+	for i, l := range strings.Split(string(text), "\n") {
+		f := strings.Fields(l)
+		if len(f) == 0 || f[0][0] == '#' {
+			continue
+		}
+		if len(f) != 7 {
+			return nil, fmt.Errorf("%s:%d: want 7 fields, have %d", file, i+1, len(f))
+		}
+		dot := strings.LastIndexByte(f[4], '.')
+		if dot < 0 {
+			return nil, fmt.Errorf("%s:%d: %s is not package.Variable", file, i+1, f[4])
+		}
+		table = append(table, Program{f[0], f[1], f[2], f[3], f[4][:dot], f[4][dot+1:], f[5], f[6] == "yes"})
+	}
+	return table, nil
+}
+
+// Main returns the text of cmd/NAME/main.go.
+func (p Program) Main() string {
+	base := p.Package[strings.LastIndexByte(p.Package, '/')+1:]
+	return "// Code generated from PROGRAMS; DO NOT EDIT.\n\npackage main\n\nimport (\n\t\"paperpath/internal/proc/host\"\n\t\"" +
+		p.Package + "\"\n)\n\nfunc main() { host.Main(&" + base + "." + p.Value + ") }\n"
+}

@@ -1,0 +1,164 @@
+// Package sys is the part of Unix that the programs use directly: descriptors
+// with timeouts, fifos, locks, accounts, limits.
+//
+// Descriptors are raw: no runtime poller stands behind them. The poller would
+// set inherited descriptors non-blocking behind the back of the processes that
+// share them, costs time in programs that live for a millisecond, and ends the
+// process when its epoll descriptor cannot be had (EMFILE).
+package sys
+
+import (
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// FD is an open descriptor. Reads and writes block in the kernel; with a
+// deadline set they wait in poll(2) first. The zero FD is not usable.
+type FD struct {
+	n             int
+	read, written atomic.Int64 // deadlines, Unix nanoseconds; 0 is none
+}
+
+// NewFD wraps descriptor n.
+func NewFD(n int) *FD { return &FD{n: n} }
+
+// Pipe returns the two ends of a pipe that children do not inherit.
+func Pipe() (r, w *FD, err error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, err
+	}
+	return NewFD(p[0]), NewFD(p[1]), nil
+}
+
+// Open opens name; children do not inherit the descriptor.
+func Open(name string, flags int, perm uint32) (*FD, error) {
+	for {
+		n, err := unix.Open(name, flags|unix.O_CLOEXEC, perm)
+		if err == nil {
+			return NewFD(n), nil
+		}
+		if err != unix.EINTR {
+			return nil, err
+		}
+	}
+}
+
+// Fd returns the kernel's number.
+func (f *FD) Fd() uintptr { return uintptr(f.n) }
+
+// Read reads up to len(b) bytes; 0, io.EOF at the end.
+func (f *FD) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		if err := f.wait(&f.read, unix.POLLIN); err != nil {
+			return 0, err
+		}
+		n, err := unix.Read(f.n, b)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN: // somebody made the shared description non-blocking
+			if err := f.poll(unix.POLLIN, -1); err != nil {
+				return 0, err
+			}
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// Write writes all of b, or returns how much was written and why no more.
+func (f *FD) Write(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		if err := f.wait(&f.written, unix.POLLOUT); err != nil {
+			return done, err
+		}
+		n, err := unix.Write(f.n, b[done:])
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			if f.written.Load() == 0 {
+				if err := f.poll(unix.POLLOUT, -1); err != nil {
+					return done, err
+				}
+			}
+		case err != nil:
+			return done, err
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+// Seek repositions the descriptor (shared with everybody who has it).
+func (f *FD) Seek(offset int64, whence int) (int64, error) { return unix.Seek(f.n, offset, whence) }
+
+// Close closes the descriptor. A second Close is an error, not a hazard.
+func (f *FD) Close() error {
+	n := f.n
+	if n < 0 {
+		return unix.EBADF
+	}
+	f.n = -1
+	return unix.Close(n)
+}
+
+// SetReadDeadline bounds reads; the zero time lifts the bound.
+func (f *FD) SetReadDeadline(t time.Time) error { f.read.Store(unixNano(t)); return nil }
+
+// SetWriteDeadline bounds writes; the zero time lifts the bound.
+func (f *FD) SetWriteDeadline(t time.Time) error { f.written.Store(unixNano(t)); return nil }
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func (f *FD) wait(deadline *atomic.Int64, events int16) error {
+	d := deadline.Load()
+	if d == 0 {
+		return nil
+	}
+	left := time.Until(time.Unix(0, d))
+	if left < 0 {
+		left = 0
+	}
+	return f.poll(events, int((left+time.Millisecond-1)/time.Millisecond))
+}
+
+func (f *FD) poll(events int16, ms int) error {
+	p := []unix.PollFd{{Fd: int32(f.n), Events: events}}
+	var end time.Time
+	if ms >= 0 {
+		end = time.Now().Add(time.Duration(ms) * time.Millisecond)
+	}
+	for {
+		n, err := unix.Poll(p, ms)
+		switch {
+		case err == unix.EINTR:
+			if ms >= 0 {
+				ms = max(0, int(time.Until(end)/time.Millisecond))
+			}
+		case err != nil:
+			return err
+		case n == 0:
+			return os.ErrDeadlineExceeded
+		default:
+			return nil // ready, or hung up: the call itself will say which
+		}
+	}
+}
