@@ -1,0 +1,128 @@
+package dnsq
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/sys"
+)
+
+const (
+	maxServers = 3   // as many as resolv.conf(5) uses
+	dnsPort    = 53  //
+	maxTimeout = 30  // seconds a question may wait, resolv.conf(5)
+	maxTries   = 5   // resolv.conf(5)
+	maxAge     = 600 // seconds until the file is read again, dns_rcip.c
+	maxFile    = 64 << 10
+)
+
+type config struct {
+	servers []netip.AddrPort
+	timeout time.Duration // of one question to one server
+	tries   int           // times that all servers are asked
+	read    time.Time     // when; zero is never
+}
+
+// current returns the configuration, reading it if it is old.
+func (r *Resolver) current() (config, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.config.read.IsZero() && time.Since(r.config.read) < maxAge*time.Second {
+		return r.config, nil
+	}
+	c, err := load(r.vars, r.file)
+	if err != nil {
+		return config{}, err // not kept: the next question tries again
+	}
+	c.read = time.Now()
+	r.config = c
+	return c, nil
+}
+
+func load(vars proc.Vars, file string) (config, error) {
+	text, err := readFile(file)
+	if err != nil && !errors.Is(err, syscall.ENOENT) {
+		return config{}, err
+	}
+	c := parse(text)
+	if list := parseCacheIP(vars.Value("DNSCACHEIP")); len(list) > 0 {
+		c.servers = list
+	}
+	if len(c.servers) == 0 {
+		c.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsPort)}
+	}
+	return c, nil
+}
+
+func readFile(name string) (string, error) {
+	f, err := sys.Open(name, os.O_RDONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	return string(b), err
+}
+
+// parse reads resolv.conf(5).
+func parse(text string) config {
+	c := config{timeout: 5 * time.Second, tries: 2}
+	for line := range strings.SplitSeq(text, "\n") {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		switch f[0] {
+		case "nameserver":
+			if a, err := netip.ParseAddr(f[1]); err == nil && len(c.servers) < maxServers {
+				c.servers = append(c.servers, netip.AddrPortFrom(a, dnsPort))
+			}
+		case "options":
+			for _, o := range f[1:] {
+				if v, ok := strings.CutPrefix(o, "timeout:"); ok {
+					c.timeout = time.Duration(bounded(v, maxTimeout, 5)) * time.Second
+				} else if v, ok := strings.CutPrefix(o, "attempts:"); ok {
+					c.tries = bounded(v, maxTries, 2)
+				}
+			}
+		}
+	}
+	return c
+}
+
+func bounded(s string, most, otherwise int) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return otherwise
+	}
+	return min(n, most)
+}
+
+// parseCacheIP reads DNSCACHEIP. dns_rcip.c accepts addresses one behind the
+// other with dots between them: 1.2.3.4.5.6.7.8 is two.
+func parseCacheIP(s string) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, f := range strings.FieldsFunc(s, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' }) {
+		if ap, err := netip.ParseAddrPort(f); err == nil {
+			list = append(list, ap)
+		} else if a, err := netip.ParseAddr(f); err == nil {
+			list = append(list, netip.AddrPortFrom(a, dnsPort))
+		} else {
+			for parts := strings.FieldsFunc(f, func(c rune) bool { return c == '.' }); len(parts) >= 4; parts = parts[4:] {
+				a, err := netip.ParseAddr(strings.Join(parts[:4], "."))
+				if err != nil {
+					break
+				}
+				list = append(list, netip.AddrPortFrom(a, dnsPort))
+			}
+		}
+	}
+	return list[:min(len(list), maxServers)]
+}

@@ -1,0 +1,567 @@
+package dnsq
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"paperpath/internal/proc"
+)
+
+// server is a name server on a loopback port, UDP and TCP, that answers as a
+// function of the question says. A nil answer is silence.
+type server struct {
+	addr     string
+	udp, tcp atomic.Int32 // questions seen
+}
+
+type reply func(q *dns.Msg, tcp bool) [][]byte
+
+func serve(t *testing.T, answer reply) *server {
+	t.Helper()
+	var pc net.PacketConn
+	var l net.Listener
+	for range 50 { // until the same port is free for both
+		var err error
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = net.Listen("tcp", pc.LocalAddr().String()); err == nil {
+			break
+		}
+		pc.Close()
+	}
+	if l == nil {
+		t.Fatal("no port for UDP and TCP")
+	}
+	t.Cleanup(func() { pc.Close(); l.Close() })
+	s := &server{addr: pc.LocalAddr().String()}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			s.udp.Add(1)
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				for _, b := range answer(q, false) {
+					pc.WriteTo(b, from)
+				}
+			}
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.tcp.Add(1)
+			go func() {
+				defer c.Close()
+				var size [2]byte
+				if _, err := io.ReadFull(c, size[:]); err != nil {
+					return
+				}
+				b := make([]byte, binary.BigEndian.Uint16(size[:]))
+				if _, err := io.ReadFull(c, b); err != nil {
+					return
+				}
+				q := new(dns.Msg)
+				if q.Unpack(b) == nil {
+					for _, b := range answer(q, true) {
+						c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
+					}
+				}
+				io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return s
+}
+
+// resolver asks the servers given, for no longer than half a second each.
+func resolver(servers ...*server) *Resolver {
+	var addrs []string
+	for _, s := range servers {
+		addrs = append(addrs, s.addr)
+	}
+	r := New(proc.Vars{"DNSCACHEIP=" + strings.Join(addrs, " ")})
+	c, err := load(r.vars, "/nonexistent")
+	if err != nil {
+		panic(err)
+	}
+	c.timeout, c.read = 500*time.Millisecond, time.Now()
+	r.config = c
+	return r
+}
+
+// records answers q with records in zone-file form.
+func records(q *dns.Msg, rcode int, texts ...string) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetReply(q)
+	m.Rcode, m.RecursionAvailable = rcode, true
+	for _, text := range texts {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			panic(err)
+		}
+		m.Answer = append(m.Answer, rr)
+	}
+	return m
+}
+
+func wire(m *dns.Msg) [][]byte {
+	b, err := m.Pack()
+	if err != nil {
+		panic(err)
+	}
+	return [][]byte{b}
+}
+
+func zone(texts ...string) reply {
+	return func(q *dns.Msg, _ bool) [][]byte { return wire(records(q, dns.RcodeSuccess, texts...)) }
+}
+
+func code(rcode int) reply {
+	return func(q *dns.Msg, _ bool) [][]byte { return wire(records(q, rcode)) }
+}
+
+func silence(*dns.Msg, bool) [][]byte { return nil }
+
+func addrs(list ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range list {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+func TestRecordsOfEachType(t *testing.T) {
+	r := resolver(serve(t, func(q *dns.Msg, _ bool) [][]byte {
+		switch q.Question[0].Qtype {
+		case dns.TypeMX:
+			return wire(records(q, 0, "example.org. MX 20 b.Example.ORG.", "example.org. MX 10 a.example.org."))
+		case dns.TypeA:
+			return wire(records(q, 0, "example.org. A 192.0.2.1", "example.org. A 192.0.2.2"))
+		case dns.TypeAAAA:
+			return wire(records(q, 0, "example.org. AAAA 2001:db8::1"))
+		case dns.TypeTXT:
+			return wire(records(q, 0, `example.org. TXT "one " "two" "\200"`))
+		case dns.TypePTR:
+			return wire(records(q, 0, q.Question[0].Name+` PTR a\010b.Example.org.`))
+		}
+		t.Errorf("question of type %d", q.Question[0].Qtype)
+		return nil
+	}))
+	ctx := context.Background()
+	if got, err := r.MX(ctx, "example.org"); err != nil || !slices.Equal(got, []MX{{20, "b.example.org"}, {10, "a.example.org"}}) {
+		t.Errorf("MX: %v, %v", got, err)
+	}
+	if got, err := r.Addrs(ctx, "example.org"); err != nil || !slices.Equal(got, addrs("2001:db8::1", "192.0.2.1", "192.0.2.2")) {
+		t.Errorf("Addrs: %v, %v", got, err)
+	}
+	if got, err := r.TXT(ctx, "example.org"); err != nil || !slices.Equal(got, []string{"one two\xc8"}) {
+		t.Errorf("TXT: %q, %v", got, err)
+	}
+	for _, a := range []string{"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"} {
+		if got, err := r.PTR(ctx, netip.MustParseAddr(a)); err != nil || !slices.Equal(got, []string{`a\012b.example.org`}) {
+			t.Errorf("PTR %s: %q, %v", a, got, err)
+		}
+	}
+	if _, err := r.PTR(ctx, netip.Addr{}); !errors.Is(err, ErrNone) {
+		t.Errorf("PTR of no address: %v", err)
+	}
+}
+
+// Each case is a server's behaviour and what asking it for the A records of
+// www.example.org must yield.
+func TestAnswers(t *testing.T) {
+	const a = "www.example.org. A 192.0.2.1"
+	ok := addrs("192.0.2.1")
+	cases := []struct {
+		name   string
+		answer reply
+		want   []netip.Addr
+		err    error
+	}{
+		{"plain", zone(a), ok, nil},
+		{"owner in another case", zone("WWW.example.ORG. A 192.0.2.1"), ok, nil},
+		{"NXDOMAIN", code(dns.RcodeNameError), nil, ErrNone},
+		{"NODATA", zone(), nil, ErrNone},
+		{"SERVFAIL", code(dns.RcodeServerFailure), nil, ErrTemporary},
+		{"REFUSED", code(dns.RcodeRefused), nil, ErrTemporary},
+		{"NOTIMP", code(dns.RcodeNotImplemented), nil, ErrTemporary},
+		{"FORMERR", code(dns.RcodeFormatError), nil, ErrTemporary},
+		{"an unknown code", code(11), nil, ErrTemporary},
+		{"silence", silence, nil, ErrTemporary},
+		{"records of another type", zone(`www.example.org. TXT "x"`, "www.example.org. MX 0 x."), nil, ErrNone},
+		{"records of another name", zone("www.example.com. A 192.0.2.9"), nil, ErrNone},
+		{"other names beside ours", zone("www.example.com. A 192.0.2.9", a), ok, nil},
+		{"CNAME", zone("www.example.org. CNAME w.example.org.", "w.example.org. A 192.0.2.1"), ok, nil},
+		{"CNAME behind its target", zone("w.example.org. A 192.0.2.1", "www.example.org. CNAME w.example.org."), ok, nil},
+		{"CNAME, target not there", zone("www.example.org. CNAME w.example.org.", "x.example.org. A 192.0.2.9"), nil, ErrNone},
+		{"CNAME to nothing", func(q *dns.Msg, _ bool) [][]byte {
+			return wire(records(q, dns.RcodeNameError, "www.example.org. CNAME w.example.org."))
+		}, nil, ErrNone},
+		{"CNAME to itself", zone("www.example.org. CNAME www.example.org."), nil, ErrTemporary},
+		{"CNAME loop", zone("www.example.org. CNAME w.example.org.", "w.example.org. CNAME www.example.org."), nil, ErrTemporary},
+		{"CNAME loop over several answers", func(q *dns.Msg, _ bool) [][]byte {
+			n := strings.ToLower(q.Question[0].Name)
+			return wire(records(q, 0, n+" CNAME x"+n))
+		}, nil, ErrTemporary},
+		{"CNAME followed by asking", func(q *dns.Msg, _ bool) [][]byte {
+			if strings.EqualFold(q.Question[0].Name, "w.example.org.") {
+				return wire(records(q, 0, "w.example.org. A 192.0.2.1"))
+			}
+			return wire(records(q, 0, "www.example.org. CNAME w.example.org."))
+		}, ok, nil},
+		{"not Internet class", func(q *dns.Msg, _ bool) [][]byte {
+			return wire(records(q, 0, "www.example.org. CH A 192.0.2.9"))
+		}, nil, ErrNone},
+		{"forged id before the answer", func(q *dns.Msg, _ bool) [][]byte {
+			bad := records(q, 0, "www.example.org. A 192.0.2.9")
+			bad.Id++
+			return append(wire(bad), wire(records(q, 0, a))...)
+		}, ok, nil},
+		{"forged id alone", func(q *dns.Msg, _ bool) [][]byte {
+			bad := records(q, 0, a)
+			bad.Id++
+			return wire(bad)
+		}, nil, ErrTemporary},
+		{"forged NXDOMAIN without a question", func(q *dns.Msg, _ bool) [][]byte {
+			bad := records(q, dns.RcodeNameError)
+			bad.Question = nil
+			return append(wire(bad), wire(records(q, 0, a))...)
+		}, ok, nil},
+		{"another question", func(q *dns.Msg, _ bool) [][]byte {
+			bad := records(q, 0, a)
+			bad.Question[0].Name = "www.example.com."
+			return wire(bad)
+		}, nil, ErrTemporary},
+		{"another question's type", func(q *dns.Msg, _ bool) [][]byte {
+			bad := records(q, 0, a)
+			bad.Question[0].Qtype = dns.TypeAAAA
+			return wire(bad)
+		}, nil, ErrTemporary},
+		{"the question itself", func(q *dns.Msg, _ bool) [][]byte { return wire(q) }, nil, ErrTemporary},
+		{"a flood of forgeries, then TCP", func(q *dns.Msg, tcp bool) [][]byte {
+			if tcp {
+				return wire(records(q, 0, a))
+			}
+			bad := records(q, 0, "www.example.org. A 192.0.2.9")
+			bad.Id++
+			return slices.Repeat(wire(bad), 50)
+		}, ok, nil},
+		{"letters folded over UDP, then TCP", func(q *dns.Msg, tcp bool) [][]byte {
+			m := records(q, 0, a)
+			if tcp {
+				return wire(m)
+			}
+			m.Answer = nil
+			m.Question[0].Name = swapCase(q.Question[0].Name)
+			return wire(m)
+		}, ok, nil},
+		{"truncated, then TCP", func(q *dns.Msg, tcp bool) [][]byte {
+			m := records(q, 0)
+			if m.Truncated = !tcp; tcp {
+				m = records(q, 0, a)
+			}
+			return wire(m)
+		}, ok, nil},
+		{"truncated in both", func(q *dns.Msg, _ bool) [][]byte {
+			m := records(q, 0, a)
+			m.Truncated = true
+			return wire(m)
+		}, nil, ErrTemporary},
+		{"truncated, TCP answers another question", func(q *dns.Msg, tcp bool) [][]byte {
+			m := records(q, 0, a)
+			if m.Truncated = !tcp; tcp {
+				m.Question[0].Name = "www.example.com."
+			}
+			return wire(m)
+		}, nil, ErrTemporary},
+		{"truncated, TCP length beyond the bytes", func(q *dns.Msg, tcp bool) [][]byte {
+			m := records(q, 0)
+			m.Truncated = true
+			if tcp {
+				return [][]byte{{1, 2, 3}}
+			}
+			return wire(m)
+		}, nil, ErrTemporary},
+		{"garbage", func(*dns.Msg, bool) [][]byte { return [][]byte{[]byte("GET / HTTP/1.0\r\n\r\n")} }, nil, ErrTemporary},
+		{"an empty datagram", func(*dns.Msg, bool) [][]byte { return [][]byte{{}} }, nil, ErrTemporary},
+		{"compression loop", func(q *dns.Msg, _ bool) [][]byte {
+			b := wire(records(q, 0))[0]
+			binary.BigEndian.PutUint16(b[6:], 1)
+			at := len(b)
+			b = append(b, 0xc0|byte(at>>8), byte(at), 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, 9)
+			return [][]byte{b}
+		}, nil, ErrTemporary},
+		{"no EDNS understood", func(q *dns.Msg, _ bool) [][]byte {
+			if q.IsEdns0() != nil {
+				m := records(q, dns.RcodeFormatError)
+				m.Question = nil
+				return wire(m)
+			}
+			return wire(records(q, 0, a))
+		}, ok, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := resolver(serve(t, c.answer)).A(context.Background(), "www.example.org")
+			if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {
+				t.Errorf("got %v, %v; want %v, %v", got, err, c.want, c.err)
+			}
+		})
+	}
+}
+
+func swapCase(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c|0x20 >= 'a' && c|0x20 <= 'z' {
+			b[i] = c ^ 0x20
+		}
+	}
+	return string(b)
+}
+
+// A 65,535-byte answer, and as much as fits an EDNS datagram.
+func TestHugeAnswers(t *testing.T) {
+	var texts []string
+	for i := range 4000 {
+		texts = append(texts, fmt.Sprintf("www.example.org. A 10.0.%d.%d", i>>8, i&255))
+	}
+	s := serve(t, func(q *dns.Msg, tcp bool) [][]byte {
+		if got := q.IsEdns0().UDPSize(); got > 1232 {
+			t.Errorf("announced %d bytes", got)
+		}
+		m := records(q, 0, texts...)
+		m.Compress = true
+		if !tcp {
+			m.Truncate(1232)
+		}
+		b := wire(m)
+		if tcp && len(b[0]) < 60000 {
+			t.Errorf("answer of only %d bytes", len(b[0]))
+		}
+		return b
+	})
+	got, err := resolver(s).A(context.Background(), "www.example.org")
+	if len(got) != len(texts) || err != nil {
+		t.Errorf("%d addresses, %v", len(got), err)
+	}
+}
+
+func TestOneServerOfSeveralIsEnough(t *testing.T) {
+	closed := &server{addr: "127.0.0.1:1"}
+	for name, bad := range map[string]*server{
+		"silent":   serve(t, silence),
+		"refusing": serve(t, code(dns.RcodeRefused)),
+		"failing":  serve(t, code(dns.RcodeServerFailure)),
+		"absent":   closed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := serve(t, zone("www.example.org. A 192.0.2.1"))
+			got, err := resolver(bad, bad, good).A(context.Background(), "www.example.org")
+			if err != nil || !slices.Equal(got, addrs("192.0.2.1")) {
+				t.Errorf("%v, %v", got, err)
+			}
+		})
+	}
+	if _, err := resolver(closed).A(context.Background(), "www.example.org"); !errors.Is(err, ErrTemporary) {
+		t.Errorf("no server at all: %v", err)
+	}
+}
+
+// Servers that choke on one kind of address must not cost the other.
+func TestAddrsOfOneKind(t *testing.T) {
+	const v4, v6 = "www.example.org. A 192.0.2.1", "www.example.org. AAAA 2001:db8::1"
+	answer := map[string]func(q *dns.Msg, rr string) [][]byte{
+		"ok":   func(q *dns.Msg, rr string) [][]byte { return wire(records(q, 0, rr)) },
+		"none": func(q *dns.Msg, _ string) [][]byte { return wire(records(q, 0)) },
+		"fail": func(q *dns.Msg, _ string) [][]byte { return wire(records(q, dns.RcodeServerFailure)) },
+	}
+	for _, c := range []struct {
+		a, aaaa string
+		want    []netip.Addr
+		err     error
+	}{
+		{"ok", "none", addrs("192.0.2.1"), nil},
+		{"ok", "fail", addrs("192.0.2.1"), nil},
+		{"none", "ok", addrs("2001:db8::1"), nil},
+		{"fail", "ok", addrs("2001:db8::1"), nil},
+		{"none", "none", nil, ErrNone},
+		{"none", "fail", nil, ErrTemporary},
+		{"fail", "none", nil, ErrTemporary},
+		{"fail", "fail", nil, ErrTemporary},
+	} {
+		s := serve(t, func(q *dns.Msg, _ bool) [][]byte {
+			if q.Question[0].Qtype == dns.TypeA {
+				return answer[c.a](q, v4)
+			}
+			return answer[c.aaaa](q, v6)
+		})
+		got, err := resolver(s).Addrs(context.Background(), "www.example.org")
+		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {
+			t.Errorf("A %s, AAAA %s: %v, %v", c.a, c.aaaa, got, err)
+		}
+	}
+}
+
+func TestNamesNobodyCanHave(t *testing.T) {
+	s := serve(t, zone("www.example.org. A 192.0.2.1"))
+	for _, name := range []string{"", "..", strings.Repeat("a", 64) + ".org", strings.Repeat("a.", 127) + "org"} {
+		if _, err := resolver(s).A(context.Background(), name); !errors.Is(err, ErrNone) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if n := s.udp.Load(); n != 0 {
+		t.Errorf("%d questions were asked", n)
+	}
+}
+
+func TestGivingUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := serve(t, func(*dns.Msg, bool) [][]byte { cancel(); return nil })
+	r := resolver(s)
+	r.config.timeout = time.Hour
+	if _, err := r.A(ctx, "www.example.org"); !errors.Is(err, ErrTemporary) {
+		t.Errorf("%v", err)
+	}
+	if n := s.udp.Load(); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+// The id, the port and the case of letters must differ from question to
+// question.
+func TestQuestionsCannotBeGuessed(t *testing.T) {
+	const asked = 40
+	ids, names := map[uint16]bool{}, map[string]bool{}
+	s := serve(t, func(q *dns.Msg, _ bool) [][]byte {
+		ids[q.Id], names[q.Question[0].Name] = true, true
+		return wire(records(q, 0))
+	})
+	for range asked {
+		resolver(s).A(context.Background(), "a-long-name.example.org")
+	}
+	if len(ids) < asked/2 || len(names) < asked/2 {
+		t.Errorf("%d ids and %d spellings in %d questions", len(ids), len(names), asked)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct{ ours, library, back string }{
+		{"example.org", "example.org.", "example.org"},
+		{"Example.ORG.", "Example.ORG.", "example.org"},
+		{".a..b.", "a.b.", "a.b"},
+		{`a\056b.org`, `a\046b.org.`, `a\056b.org`},
+		{`a\.b.org`, `a\046b.org.`, `a\056b.org`},
+		{"b\xfccher.org", `b\252cher.org.`, `b\374cher.org`},
+		{`a\\b`, `a\092b.`, `a\134b`},
+		{".", ".", "."},
+	} {
+		got, ok := fromDots(c.ours)
+		if got != c.library || !ok {
+			t.Errorf("fromDots(%q) = %q, %v", c.ours, got, ok)
+		}
+		if back := toDots(c.library); back != c.back {
+			t.Errorf("toDots(%q) = %q", c.library, back)
+		}
+	}
+}
+
+func TestResolvConf(t *testing.T) {
+	c := parse("# comment\nsearch example.org\nnameserver 192.0.2.1\nnameserver\t2001:db8::1\n" +
+		"nameserver nonsense\nnameserver 192.0.2.2\nnameserver 192.0.2.3\noptions rotate timeout:3 attempts:9\n")
+	if got := fmt.Sprint(c.servers); got != "[192.0.2.1:53 [2001:db8::1]:53 192.0.2.2:53]" {
+		t.Errorf("servers %s", got)
+	}
+	if c.timeout != 3*time.Second || c.tries != 5 {
+		t.Errorf("timeout %v, tries %d", c.timeout, c.tries)
+	}
+	if c = parse("options timeout:0 attempts:x timeout:"); c.timeout != 5*time.Second || c.tries != 2 {
+		t.Errorf("bad options: timeout %v, tries %d", c.timeout, c.tries)
+	}
+}
+
+func TestServersWithoutAFile(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                            "[127.0.0.1:53]",
+		"garbage":                     "[127.0.0.1:53]",
+		"192.0.2.1":                   "[192.0.2.1:53]",
+		"192.0.2.1.192.0.2.2":         "[192.0.2.1:53 192.0.2.2:53]",
+		"192.0.2.1 192.0.2.2 x ::1":   "[192.0.2.1:53 192.0.2.2:53 [::1]:53]",
+		"127.0.0.1:5353,[::1]:54":     "[127.0.0.1:5353 [::1]:54]",
+		"1.1.1.1 2.2.2.2 3.3.3.3 4.4": "[1.1.1.1:53 2.2.2.2:53 3.3.3.3:53]",
+	} {
+		c, err := load(proc.Vars{"DNSCACHEIP=" + in}, t.TempDir()+"/absent")
+		if got := fmt.Sprint(c.servers); got != want || err != nil {
+			t.Errorf("%q: %s, %v; want %s", in, got, err, want)
+		}
+	}
+}
+
+func TestResolvConfThatCannotBeRead(t *testing.T) {
+	r := New(nil)
+	r.file = t.TempDir() // a directory
+	if _, err := r.A(context.Background(), "www.example.org"); !errors.Is(err, ErrTemporary) {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"example.org", `a\056b`, "\xff", `\`, `\3777`, ".", "a..b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		library, ok := fromDots(s)
+		if !ok {
+			return
+		}
+		if _, err := dns.PackDomainName(library, make([]byte, 300), 0, nil, false); err != nil {
+			t.Fatalf("%q: %q: %v", s, library, err)
+		}
+		// What we print we read back as the same name.
+		again, ok := fromDots(toDots(library))
+		if !ok || !strings.EqualFold(again, library) {
+			t.Fatalf("%q: %q, then %q", s, library, again)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	q := question("www.example.org.", dns.TypeA, true)
+	q.Id = 1
+	f.Add(wire(records(q, 0, "www.example.org. A 192.0.2.1"))[0])
+	f.Add(wire(records(q, 0, "www.example.org. CNAME w.example.org.", "w.example.org. CNAME www.example.org."))[0])
+	f.Add([]byte(strconv.Quote("x")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		answer, err := unpack(b, q)
+		if err != nil {
+			return
+		}
+		hops, n := 0, 0
+		_, _, _ = follow(answer.Answer, "www.example.org.", dns.TypeA, &hops, func(dns.RR) { n++ })
+		if hops > maxChain+1 || n > len(answer.Answer) {
+			t.Fatalf("%d hops, %d records", hops, n)
+		}
+	})
+}
