@@ -1,0 +1,285 @@
+// Package accept is qmail-queue: it takes one message and its envelope from a
+// client and puts both into the queue, or leaves nothing behind.
+//
+// What it does to the queue directory, in this order (INTERNALS section 3;
+// N is the inode number of the message file, S is N modulo 23):
+//
+//	create pid/PID.TIME.SEQ            a file, hence a number N of its own
+//	link   pid/… mess/S/N              S2: the cleaner knows it from here on
+//	unlink pid/…
+//	write  mess/S/N                    Received line, message
+//	create intd/N                      S3
+//	write  intd/N                      u UID \0 p PID \0 F sender \0 T recipient \0 …
+//	sync   mess/S/N, mess/S, intd/N    all that the next line promises
+//	link   intd/N todo/N               S4: queued
+//	sync   todo                        and queued after a power cut
+//
+// C qmail leaves out both directory syncs and trusts link(2) to be
+// synchronous, which on Linux it is not: messages acknowledged in the last
+// five seconds before a cut were lost. Its sync of the message comes before
+// the envelope is read; here nothing is synced for a client that gives up.
+//
+// The program is setuid. It parses nothing but the envelope's NULs and
+// letters, reads no environment, and prints nothing: its exit status is all
+// that its caller learns.
+package accept
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"syscall"
+	"time"
+
+	"paperpath/internal/date822"
+	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
+	"paperpath/mta/queue"
+	"paperpath/mta/queue/store"
+)
+
+const (
+	// death is how long a client may take. It must stay below ossified.
+	death = 24 * time.Hour
+	// ossified is the age at which qmail-send lets the cleaner remove what
+	// never became a message: no living qmail-queue can still own it.
+	ossified = 36 * time.Hour
+
+	// numbers bounds the attempts at a pid name and at a number.
+	numbers = 9
+)
+
+// Client is what the queue records about the caller of qmail-queue.
+type Client struct {
+	UID, PID int
+	By       string    // the words after "invoked": "from network", "by uid 1000"
+	Time     time.Time // of the start
+}
+
+// Accept queues one message. When it returns nil the message is queued and
+// survives a power cut. Its errors are exit statuses; the message is then not
+// queued, except that a failing sync of todo may leave it known to qmail-send:
+// the client sends it again, and somebody gets it twice.
+func Accept(fs fsys.FS, client Client, message, envelope io.Reader) error {
+	m := &entry{fs: fs, client: client}
+	err := m.receive(message, envelope)
+	if err == nil {
+		err = m.settle()
+	}
+	if err != nil {
+		m.discard()
+		return err
+	}
+	return m.publish()
+}
+
+// entry is a message on its way into the queue.
+type entry struct {
+	fs     fsys.FS
+	client Client
+	id     store.ID
+	pid    []string  // names under pid/ still to be removed
+	mess   fsys.File // open files; nil: not yet created
+	intd   fsys.File
+}
+
+func (m *entry) receive(message, envelope io.Reader) error {
+	if err := m.number(); err != nil {
+		return err
+	}
+	if err := m.writeMessage(message); err != nil {
+		return err
+	}
+	return m.writeEnvelope(envelope)
+}
+
+// number creates the message file and gives it its number and name.
+//
+// A number may be taken although its inode was free: power cuts and restored
+// backups leave names without their message. A todo/N like that would send
+// this message to the recipients of an old one. Such a number is skipped, and
+// its file kept meanwhile, so that the file system must hand out another.
+func (m *entry) number() error {
+	status := queue.StatusPid
+	for seq := 1; seq <= numbers; seq++ {
+		pid := "pid/" + strconv.Itoa(m.client.PID) + "." +
+			strconv.FormatInt(m.client.Time.Unix(), 10) + "." + strconv.Itoa(seq)
+		f, err := m.fs.Open(pid, fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o644)
+		if errors.Is(err, syscall.EEXIST) {
+			continue // of a process with our pid in another namespace, or long dead
+		}
+		if err != nil {
+			return proc.Exit(queue.StatusPid)
+		}
+		m.pid = append(m.pid, pid)
+		status, err = m.name(f, pid)
+		if err == nil {
+			m.mess = f
+			if m.removePid() != nil {
+				return proc.Exit(queue.StatusPid)
+			}
+			return nil
+		}
+		f.Close()
+		if !errors.Is(err, syscall.EEXIST) {
+			break
+		}
+	}
+	return proc.Exit(status)
+}
+
+// name links the new file f to its name under mess/. The error is EEXIST if
+// the queue knows the number from an earlier message.
+func (m *entry) name(f fsys.File, pid string) (status int, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return queue.StatusPid, err
+	}
+	m.id = store.ID(info.Ino)
+	_, err = m.fs.Lstat(m.id.Todo())
+	if err == nil {
+		return queue.StatusTodo, syscall.EEXIST
+	}
+	if !errors.Is(err, syscall.ENOENT) {
+		return queue.StatusTodo, err
+	}
+	if err := m.removeStale(m.id.Intd()); err != nil {
+		return queue.StatusIntd, err
+	}
+	return queue.StatusMess, m.fs.Link(pid, m.id.Mess())
+}
+
+// removeStale removes an abandoned intd/N. Nobody else would: the cleaner
+// looks for messages, and this one is gone.
+func (m *entry) removeStale(intd string) error {
+	info, err := m.fs.Lstat(intd)
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m.client.Time.Sub(info.Ctime) < ossified {
+		return syscall.EEXIST
+	}
+	return m.fs.Remove(intd)
+}
+
+// removePid removes the names under pid/.
+func (m *entry) removePid() error {
+	for len(m.pid) > 0 {
+		if err := m.fs.Remove(m.pid[0]); err != nil {
+			return err
+		}
+		m.pid = m.pid[1:]
+	}
+	return nil
+}
+
+func (m *entry) writeMessage(r io.Reader) error {
+	b := make([]byte, 0, 64<<10) // what a pipe holds
+	b = append(b, "Received: (qmail "...)
+	b = strconv.AppendInt(b, int64(m.client.PID), 10)
+	b = append(b, " invoked "...)
+	b = append(b, m.client.By...)
+	b = append(b, "); "...)
+	b = date822.Append(b, m.client.Time)
+	b = append(b, '\n')
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if len(b) == cap(b) || err != nil {
+			if _, err := m.mess.Write(b); err != nil {
+				return proc.Exit(queue.StatusWrite)
+			}
+			b = b[:0]
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return readStatus(err)
+		}
+	}
+}
+
+// readStatus tells a client that was too slow from one that broke off.
+func readStatus(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return proc.Exit(queue.StatusTimeout)
+	}
+	return proc.Exit(queue.StatusRead)
+}
+
+func (m *entry) writeEnvelope(r io.Reader) error {
+	f, err := m.fs.Open(m.id.Intd(), fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o644)
+	if err != nil {
+		return proc.Exit(queue.StatusIntd)
+	}
+	m.intd = f
+	head := "u" + strconv.Itoa(m.client.UID) + "\x00p" + strconv.Itoa(m.client.PID) + "\x00"
+	return copyEnvelope(f, head, r)
+}
+
+// settle makes durable what todo/N will refer to. The order does not matter;
+// the two files first, so that their data is on its way in one journal commit.
+func (m *entry) settle() error {
+	if m.mess.Sync() != nil || m.mess.Close() != nil {
+		return proc.Exit(queue.StatusWrite)
+	}
+	if m.intd.Sync() != nil || m.intd.Close() != nil {
+		return proc.Exit(queue.StatusWrite)
+	}
+	if m.fs.SyncDir(path.Dir(m.id.Mess())) != nil {
+		return proc.Exit(queue.StatusMess)
+	}
+	if m.expired() {
+		return proc.Exit(queue.StatusTimeout)
+	}
+	return nil
+}
+
+// publish queues the message. From the link on it belongs to qmail-send, which
+// may have read todo/N before a failure here takes it back; so only the name
+// is taken back, and mess and intd stay until the cleaner has made sure, after
+// 36 hours, that no info/N grew out of it.
+func (m *entry) publish() error {
+	if m.fs.Link(m.id.Intd(), m.id.Todo()) != nil {
+		m.discard()
+		return proc.Exit(queue.StatusTodo)
+	}
+	if m.fs.SyncDir("todo") != nil {
+		m.fs.Remove(m.id.Todo())
+		return proc.Exit(queue.StatusTodo)
+	}
+	if m.expired() {
+		m.fs.Remove(m.id.Todo())
+		return proc.Exit(queue.StatusTimeout)
+	}
+	return nil
+}
+
+// expired reports whether the cleaner may soon take, or have taken, the
+// message for abandoned. The program's timer has ended it before that, unless
+// it was stopped or the machine suspended in between; hence the wall clock.
+func (m *entry) expired() bool {
+	return time.Since(m.client.Time.Round(0)) > death
+}
+
+// discard removes what there is: intd before mess, because what stays of the
+// former must not meet a new message with the number of the latter.
+func (m *entry) discard() {
+	m.removePid()
+	if m.intd != nil {
+		m.intd.Close()
+		if m.fs.Remove(m.id.Intd()) != nil {
+			return
+		}
+	}
+	if m.mess != nil {
+		m.mess.Close()
+		m.fs.Remove(m.id.Mess())
+	}
+}

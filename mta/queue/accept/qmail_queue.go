@@ -1,0 +1,85 @@
+package accept
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
+	"paperpath/internal/sys"
+	"paperpath/mta/layout"
+	"paperpath/mta/queue"
+)
+
+// QmailQueue reads a message from descriptor 0 and its envelope from
+// descriptor 1 and queues them.
+var QmailQueue = proc.Program{
+	Name: "qmail-queue",
+	Run:  qmailQueue,
+}
+
+func qmailQueue(_ context.Context, env *proc.Env) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = proc.Exit(queue.StatusBug) // the trace would go to the caller
+		}
+	}()
+	ignoreSignals()
+	syscall.Umask(0o033)
+	if os.Chdir(layout.Home(env.Vars)) != nil {
+		return proc.Exit(queue.StatusHome)
+	}
+	if os.Chdir("queue") != nil {
+		return proc.Exit(queue.StatusQueue)
+	}
+
+	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
+	client.By = invokedBy(client.UID)
+	message, envelope := env.Files[0], env.Files[1]
+	message.SetReadDeadline(client.Time.Add(death))
+	envelope.SetReadDeadline(client.Time.Add(death))
+	if err := Accept(fsys.OS{}, client, message, envelope); err != nil {
+		return err
+	}
+	pullTrigger()
+	return nil
+}
+
+// ignoreSignals: what a terminal or a limit sends must not end the program
+// half way (sig_misc.c). A file size limit then is a write error.
+func ignoreSignals() {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGVTALRM,
+		syscall.SIGPROF, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGPIPE, syscall.SIGALRM)
+}
+
+// invokedBy returns the words of the Received line. An account that cannot be
+// looked up is nobody special.
+func invokedBy(uid int) string {
+	for _, special := range []struct{ account, words string }{
+		{layout.UserAlias, "by alias"},
+		{layout.UserDaemon, "from network"},
+		{layout.UserSend, "for bounce"},
+	} {
+		if a, err := sys.LookupAccount(special.account); err == nil && a.UID == uid {
+			return special.words
+		}
+	}
+	return "by uid " + strconv.Itoa(uid)
+}
+
+// pullTrigger wakes qmail-send. If it is not there, or was woken a moment ago
+// and has not yet looked (the fifo is full), the message waits for its next
+// look into todo. Nothing here may block.
+func pullTrigger() {
+	fd, err := sys.Open("lock/trigger", os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer fd.Close()
+	fd.SetWriteDeadline(time.Unix(0, 1)) // long ago: do not wait for room either
+	fd.Write([]byte{0})
+}
