@@ -3,7 +3,6 @@ package programs
 
 import (
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -19,24 +18,20 @@ type Program struct {
 	Inside  bool
 }
 
-// Read reads the table in file.
-func Read(file string) ([]Program, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
+// Parse reads the text of the table.
+func Parse(text string) ([]Program, error) {
 	var table []Program
-	for i, l := range strings.Split(string(text), "\n") {
+	for i, l := range strings.Split(text, "\n") {
 		f := strings.Fields(l)
 		if len(f) == 0 || f[0][0] == '#' {
 			continue
 		}
 		if len(f) != 7 {
-			return nil, fmt.Errorf("%s:%d: want 7 fields, have %d", file, i+1, len(f))
+			return nil, fmt.Errorf("PROGRAMS:%d: want 7 fields, have %d", i+1, len(f))
 		}
 		dot := strings.LastIndexByte(f[4], '.')
 		if dot < 0 {
-			return nil, fmt.Errorf("%s:%d: %s is not package.Variable", file, i+1, f[4])
+			return nil, fmt.Errorf("PROGRAMS:%d: %s is not package.Variable", i+1, f[4])
 		}
 		table = append(table, Program{f[0], f[1], f[2], f[3], f[4][:dot], f[4][dot+1:], f[5], f[6] == "yes"})
 	}

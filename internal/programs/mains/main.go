@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"paperpath"
 	"paperpath/internal/programs"
 )
 
@@ -18,7 +19,7 @@ func main() {
 }
 
 func write() error {
-	table, err := programs.Read("PROGRAMS")
+	table, err := programs.Parse(paperpath.PROGRAMS)
 	if err != nil {
 		return err
 	}

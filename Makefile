@@ -1,0 +1,45 @@
+# make run    a whole mail server in ./run (RUN_DIR, SMTP_PORT change that)
+# make test   every test, with the race detector, vet, gofmt and staticcheck
+# make        builds the programs into bin/
+# make check  the quick half of make test: formats and static checks
+# make fuzz   every fuzz target for FUZZTIME (10s) each
+# make mains  writes cmd/*/main.go from PROGRAMS
+
+GO       ?= go
+LDFLAGS  ?= -s -w
+FUZZTIME ?= 10s
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+.PHONY: all build run test check fuzz mains clean
+
+all: build
+
+build:
+	@command -v $(GO) >/dev/null || { echo 'make: Go is needed: https://go.dev/dl or apt-get install golang'; exit 1; }
+	@mkdir -p bin
+	@echo 'building into bin/ (a minute or two the first time)'
+	@$(BUILD) -v -o bin/ ./cmd/... ./demo
+
+run: build
+	@exec bin/demo
+
+mains:
+	$(GO) run ./internal/programs/mains
+
+check: build
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'these files want gofmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test: prepare check
+	PAPERPATH_BIN="$(CURDIR)/bin" $(GO) test $$(test/race) -timeout 14m ./...
+
+.PHONY: prepare
+prepare:
+	@test/prepare
+
+fuzz: build
+	@test/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin

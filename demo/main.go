@@ -1,0 +1,185 @@
+// Demo is "make run": a whole mail server in a directory of its own, without
+// root and without anything installed.
+//
+// It lays a Life with qmail tree out in $RUN_DIR (default ./run), which is the
+// qmail home, starts svscan on its service directory, waits until the SMTP port
+// answers, sends a welcome message through it and says where everything is.
+// Ctrl-C or TERM stops every service in order. The next run finds mail, queue
+// and whatever the administrator changed as they were.
+//
+// Started as root it gives the directory to an unprivileged user and does
+// everything else as that user (user.go).
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	// Death signals of children belong to the thread that started them.
+	runtime.LockOSThread()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "make run: fatal:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	dir, err := runDir()
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+
+	if os.Geteuid() == 0 {
+		return runUnprivileged(dir, stop)
+	}
+	home := dir // its name for everything that we start; dir is for people
+	if alias := os.Getenv(insideVar); alias != "" {
+		home = alias
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := lockDir(home)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if os.Getenv(installedVar) == "" {
+		if err := installPrograms(dir); err != nil {
+			return err
+		}
+	}
+	host, err := layOut(home)
+	if err != nil {
+		return err
+	}
+	port, err := choosePort()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(home, "service/qmail-smtpd/port"), []byte(strconv.Itoa(port)+"\n"), 0o644); err != nil {
+		return err
+	}
+
+	say("starting svscan")
+	scan, err := startSvscan(home)
+	if err != nil {
+		return err
+	}
+	defer scan.stop()
+	if err := scan.waitPort(port, stop); err != nil {
+		if errors.Is(err, errStopped) {
+			return nil
+		}
+		return fmt.Errorf("%w\n%s", err, lastLines(home))
+	}
+	say("the SMTP port answers; sending a welcome message through it")
+	welcome, err := sendWelcome(home, host, port, stop)
+	if err != nil {
+		if errors.Is(err, errStopped) {
+			return nil
+		}
+		return fmt.Errorf("%w\n%s", err, lastLines(home))
+	}
+	fmt.Print(summary(dir, host, port, filepath.Join(dir, strings.TrimPrefix(welcome, home))))
+
+	select {
+	case sig := <-stop:
+		fmt.Println()
+		say(sig.String() + ": stopping the services in order")
+		return scan.stop()
+	case err := <-scan.ended:
+		return fmt.Errorf("svscan ended by itself (%v)\n%s", err, lastLines(home))
+	}
+}
+
+var errStopped = errors.New("stopped")
+
+func say(text string) { fmt.Println("make run:", text) }
+
+// runDir returns the absolute name of the directory that everything lies in.
+func runDir() (string, error) {
+	dir := os.Getenv("RUN_DIR")
+	if dir == "" {
+		dir = "run"
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	// users/assign separates its fields by colons and its entries by lines.
+	if strings.ContainsAny(dir, ":\n\r\t'\"\\$`") {
+		return "", fmt.Errorf("RUN_DIR %q: please choose a name without quotes, colons and the like", dir)
+	}
+	return dir, nil
+}
+
+// lockDir makes sure that one server runs in dir.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("another make run is using %s", dir)
+	}
+	return f, nil
+}
+
+// choosePort returns the first free port from $SMTP_PORT (default 2525) on.
+func choosePort() (int, error) {
+	first := 2525
+	if s := os.Getenv("SMTP_PORT"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("SMTP_PORT %q is not a port number", s)
+		}
+		first = int(n)
+	}
+	for port := first; port <= 65535 && port < first+1000; port++ {
+		free, err := freePort(port)
+		if err != nil {
+			if errors.Is(err, syscall.EACCES) {
+				return 0, fmt.Errorf("SMTP_PORT %d: only root may listen there", port)
+			}
+			continue
+		}
+		if first != 0 && free != first {
+			say(fmt.Sprintf("port %d is taken, using %d", first, free))
+		}
+		return free, nil
+	}
+	return 0, fmt.Errorf("no free port from %d on", first)
+}
+
+func summary(dir, host string, port int, welcome string) string {
+	var b strings.Builder
+	line := func(what, how string) { fmt.Fprintf(&b, "  %-10s %s\n", what, how) }
+	fmt.Fprintf(&b, "\nPaperpath is running in %s, as uid %d.\n\n", dir, os.Getuid())
+	line("SMTP", fmt.Sprintf("127.0.0.1 port %d", port))
+	line("send to", "alice@"+host+"      (Maildir)")
+	line("", "bob@"+host+"        (mbox)")
+	line("", "bob-list@"+host+"   (both)")
+	line("try", fmt.Sprintf("swaks --server 127.0.0.1:%d --to alice@%s", port, host))
+	line("welcome", welcome)
+	line("mail", dir+"/home/alice/Maildir/new/, "+dir+"/home/bob/Mailbox")
+	line("logs", "tail -F "+dir+"/log/qmail-send/current "+dir+"/log/qmail-smtpd/current")
+	line("services", dir+"/bin/svstat "+dir+"/service/*")
+	line("queue", "QMAILHOME="+dir+" "+dir+"/bin/qmail-qread    (qmail-qstat counts)")
+	line("settings", dir+"/control, then "+dir+"/bin/svc -h "+dir+"/service/qmail-send")
+	line("stop", "Ctrl-C")
+	return b.String() + "\n"
+}
+
+const patience = 60 * time.Second // for a server on a busy machine to come up

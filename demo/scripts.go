@@ -1,0 +1,39 @@
+package main
+
+// The scripts are those of Life with qmail, but for what needs root: there
+// qmail-smtpd gets -u and -g, and the loggers run under setuidgid qmaill.
+
+func rcScript(home string) string {
+	return `#!/bin/sh
+# Using qmail-local to deliver messages to ~/Maildir by default
+exec env - QMAILHOME="` + home + `" PATH="` + home + `/bin:/usr/local/bin:/usr/bin:/bin" \
+qmail-start "` + "`cat " + home + "/control/defaultdelivery`" + `"
+`
+}
+
+func smtpdScript(home string) string {
+	return `#!/bin/sh
+MAXSMTPD=` + "`cat " + home + "/control/concurrencyincoming`" + `
+LOCAL=` + "`head -1 " + home + "/control/me`" + `
+PORT=` + "`head -1 port`" + `
+if [ -z "$MAXSMTPD" -o -z "$LOCAL" -o -z "$PORT" ]; then
+    echo MAXSMTPD, LOCAL or PORT is unset in
+    echo $0
+    exit 1
+fi
+if [ ! -f ` + home + `/control/rcpthosts ]; then
+    echo "No ` + home + `/control/rcpthosts!"
+    echo "Refusing to start SMTP listener because it'll create an open relay"
+    exit 1
+fi
+exec softlimit -m 2000000 \
+    tcpserver -v -R -H -l "$LOCAL" -x ` + home + `/tcp.smtp.cdb -c "$MAXSMTPD" \
+        127.0.0.1 "$PORT" ` + home + `/bin/qmail-smtpd 2>&1
+`
+}
+
+func logScript(home, service string) string {
+	return `#!/bin/sh
+exec multilog t s2500000 ` + home + `/log/` + service + `
+`
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"paperpath"
+	"paperpath/internal/hier"
+	"paperpath/internal/programs"
+)
+
+// installPrograms copies the programs that were built beside this one into
+// dir/bin, all or none, so that a build does not change a running server.
+func installPrograms(dir string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	table, err := programs.Parse(paperpath.PROGRAMS)
+	if err != nil {
+		return err
+	}
+	names := []string{filepath.Base(self)}
+	for _, p := range table {
+		names = append(names, p.Name)
+	}
+	fresh, err := os.MkdirTemp(dir, ".bin-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	for _, name := range names {
+		if err := copyProgram(filepath.Join(filepath.Dir(self), name), filepath.Join(fresh, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(fresh, 0o755); err != nil {
+		return err
+	}
+	bin := filepath.Join(dir, "bin")
+	if err := os.RemoveAll(bin); err != nil {
+		return err
+	}
+	return os.Rename(fresh, bin)
+}
+
+func copyProgram(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Chmod(to, 0o755)
+	}
+	return err
+}
+
+// defaultHost is what control/me says on a fresh tree; .test never exists
+// elsewhere (RFC 6761).
+const defaultHost = "paperpath.test"
+
+// layOut makes what is absent of the qmail home and returns the name of the
+// host. Files that exist are the administrator's.
+func layOut(home string) (host string, err error) {
+	table, err := hier.Parse(paperpath.HIER)
+	if err != nil {
+		return "", err
+	}
+	fresh := false
+	if _, err := os.Stat(filepath.Join(home, "queue")); os.IsNotExist(err) {
+		fresh = true
+		say("laying out " + home)
+	}
+	if err := hier.Make(table, home); err != nil {
+		return "", err
+	}
+	if err := relocate(home); err != nil {
+		return "", err
+	}
+	me, err := os.ReadFile(filepath.Join(home, "control/me"))
+	switch {
+	case err == nil:
+		host, _, _ = strings.Cut(string(me), "\n")
+		host = strings.TrimSpace(host)
+	case os.IsNotExist(err) && fresh:
+		host = defaultHost
+	}
+	if host == "" {
+		return "", fmt.Errorf("%s/control/me names no host; restore it, or remove %s to begin anew", home, home)
+	}
+	for _, dir := range []string{
+		"home/alice", "home/bob", "log/qmail-send", "log/qmail-smtpd",
+		"service/qmail-send/log", "service/qmail-smtpd/log",
+	} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o755); err != nil {
+			return "", err
+		}
+	}
+	files := []struct{ name, text string }{
+		{"control/me", host + "\n"},
+		{"control/locals", host + "\nlocalhost\n"},
+		{"control/rcpthosts", host + "\nlocalhost\n"},
+		{"control/defaultdomain", host + "\n"},
+		{"control/plusdomain", host + "\n"},
+		{"control/defaultdelivery", "./Maildir/\n"},
+		{"control/concurrencyincoming", "100\n"},
+		{"rc", rcScript(home)},
+		{"service/qmail-send/run", "#!/bin/sh\nexec " + home + "/rc\n"},
+		{"service/qmail-send/log/run", logScript(home, "qmail-send")},
+		{"service/qmail-smtpd/run", smtpdScript(home)},
+		{"service/qmail-smtpd/log/run", logScript(home, "qmail-smtpd")},
+		{"alias/.qmail-postmaster", "alice\n"},
+		{"alias/.qmail-mailer-daemon", "postmaster\n"},
+		{"alias/.qmail-root", "postmaster\n"},
+		{"home/bob/.qmail", "./Mailbox\n"},
+		{"home/bob/.qmail-list", "alice\nbob\n"},
+		{"tcp.smtp", "# who may connect, and who may relay (RELAYCLIENT); tcprules compiles this\n" +
+			"127.:allow,RELAYCLIENT=\"\"\n:allow\n"},
+	}
+	for _, f := range files {
+		if err := writeAbsent(filepath.Join(home, f.name), f.text); err != nil {
+			return "", err
+		}
+	}
+	if err := tool(home, "maildirmake", filepath.Join(home, "home/alice/Maildir")); err != nil {
+		return "", err
+	}
+	return host, compileTables(home)
+}
+
+// compileTables makes the two databases that the servers read from their
+// sources, which are the administrator's to edit.
+func compileTables(home string) error {
+	if err := writeAssign(home); err != nil {
+		return err
+	}
+	if err := tool(home, "qmail-newu"); err != nil {
+		return err
+	}
+	rules, err := os.Open(filepath.Join(home, "tcp.smtp"))
+	if err != nil {
+		return err
+	}
+	defer rules.Close()
+	cmd := toolCommand(home, "tcprules", filepath.Join(home, "tcp.smtp.cdb"), filepath.Join(home, "tcp.smtp.tmp"))
+	cmd.Stdin = rules
+	return cmd.Run()
+}
+
+// writeAssign makes users/assign, the only user table of a rootless system:
+// every address belongs to the one uid there is. (qmail-users(5).)
+func writeAssign(home string) error {
+	name := filepath.Join(home, "users/assign")
+	ids := fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
+	var b strings.Builder
+	for _, user := range []string{"alice", "bob"} {
+		fmt.Fprintf(&b, "=%s:%s:%s:%s/home/%s:::\n", user, user, ids, home, user)
+		fmt.Fprintf(&b, "+%s-:%s:%s:%s/home/%s:-::\n", user, user, ids, home, user)
+	}
+	fmt.Fprintf(&b, "+:alias:%s:%s/alias:-::\n.\n", ids, home)
+	return writeAbsent(name, b.String())
+}
+
+// placed lists the files that name the qmail home.
+var placed = []string{
+	"users/assign", "rc",
+	"service/qmail-send/run", "service/qmail-send/log/run",
+	"service/qmail-smtpd/run", "service/qmail-smtpd/log/run",
+}
+
+// relocate changes the home's name in those files after the directory was
+// moved, and leaves everything else in them alone.
+func relocate(home string) error {
+	note := filepath.Join(home, ".home")
+	old, err := os.ReadFile(note)
+	if err == nil && string(old) != home {
+		for _, name := range placed {
+			name = filepath.Join(home, name)
+			text, err := os.ReadFile(name)
+			if os.IsNotExist(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(name, bytes.ReplaceAll(text, old, []byte(home)), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile(note, []byte(home), 0o644)
+}
+
+// writeAbsent writes a file that does not exist.
+func writeAbsent(name, text string) error {
+	if _, err := os.Lstat(name); err == nil {
+		return nil
+	}
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(text, "#!") {
+		mode = 0o755
+	}
+	return os.WriteFile(name, []byte(text), mode)
+}
+
+// tool runs one of our programs and shows what it complains of.
+func tool(home, name string, args ...string) error {
+	if name == "maildirmake" {
+		if _, err := os.Lstat(args[0]); err == nil {
+			return nil
+		}
+	}
+	if err := toolCommand(home, name, args...).Run(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func toolCommand(home, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(home, "bin", name), args...)
+	cmd.Env = environment(home)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// environment is what our programs get: nothing of the caller's but a path.
+func environment(home string) []string {
+	return []string{"QMAILHOME=" + home, "PATH=" + home + "/bin:/usr/local/bin:/usr/bin:/bin"}
+}

@@ -1,0 +1,15 @@
+// Package paperpath carries the project's tables into the programs that need
+// them at run time.
+package paperpath
+
+import _ "embed"
+
+// HIER lists what an installed system consists of (internal/hier reads it).
+//
+//go:embed HIER
+var HIER string
+
+// PROGRAMS lists the installed commands (internal/programs reads it).
+//
+//go:embed PROGRAMS
+var PROGRAMS string

@@ -1,0 +1,67 @@
+// Package bin builds the programs for tests that run real processes.
+package bin
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+var build = sync.OnceValues(func() (string, error) {
+	// make test has built them already and says where.
+	if dir := os.Getenv("PAPERPATH_BIN"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.MkdirTemp("", "paperpath-bin-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir, "./cmd/...", "./demo")
+	cmd.Dir = root()
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	built = true
+	return dir, cmd.Run()
+})
+
+var built bool // by this process, which must clean up
+
+// Dir returns a directory with every program of PROGRAMS, built once for each
+// test binary.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := build()
+	if err != nil {
+		t.Fatalf("building the programs: %v", err)
+	}
+	return dir
+}
+
+// Main is for TestMain: it runs the tests and removes what Dir built.
+func Main(m *testing.M) {
+	status := m.Run()
+	if built {
+		dir, _ := build()
+		os.RemoveAll(dir)
+	}
+	os.Exit(status)
+}
+
+// Root is the top of the source tree.
+func Root(t testing.TB) string { t.Helper(); return root() }
+
+func root() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "PROGRAMS")); err == nil {
+			return dir
+		}
+		if dir == "/" {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	panic("test/bin: no PROGRAMS above the test's directory")
+}

@@ -1,0 +1,96 @@
+// Package script runs test/script/*.txt: real programs, exact exit statuses.
+//
+// Every program of PROGRAMS is on $PATH. Beside testscript's own commands:
+//
+//	status N program argument…    runs a program, which must end with status N;
+//	                              "stdin FILE" before it gives it an input
+//
+// A script whose first line is "# also: C" runs a second time with the C
+// programs of Debian's daemontools and ucspi-tcp on $PATH, and must come to the
+// same results.
+package script
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"paperpath/test/bin"
+)
+
+func TestMain(m *testing.M) { bin.Main(m) }
+
+func TestPaperpath(t *testing.T) {
+	run(t, scripts(t, ""), bin.Dir(t)+":/usr/bin:/bin")
+}
+
+func TestC(t *testing.T) {
+	for _, program := range []string{"svok", "tcprules"} {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			t.Skipf("the C programs are not installed: %v", err)
+		}
+		if data, err := os.ReadFile(path); err != nil || bytes.Contains(data, []byte(".go.buildinfo")) {
+			t.Skipf("%s is not the C program", path)
+		}
+	}
+	run(t, scripts(t, "# also: C\n"), "/usr/bin:/bin")
+}
+
+// scripts lists the script files that begin with head.
+func scripts(t *testing.T, head string) (files []string) {
+	all, err := filepath.Glob("*.txt")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(text), head) {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+func run(t *testing.T, files []string, path string) {
+	testscript.Run(t, testscript.Params{
+		Files:               files,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", path)
+			env.Setenv("LC_ALL", "C")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+	})
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N program [argument…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		if want != 0 {
+			ts.Fatalf("%s: status 0, want %d", args[1], want)
+		}
+	case !errors.As(err, &exit):
+		ts.Fatalf("%s: %v", args[1], err)
+	case exit.ExitCode() != want:
+		ts.Fatalf("%s: %v, want status %d", args[1], err, want)
+	}
+}
