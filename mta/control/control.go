@@ -35,13 +35,13 @@ const maxSize = 64 << 20
 // ErrNoMe means that control/me is absent, which nothing can run without.
 var ErrNoMe = errors.New("control/me does not exist")
 
-func (d *Dir) read(name string) (text []byte, ok bool, err error) {
-	text, err = fsys.ReadFile(d.fs, "control/"+name, maxSize)
+func read(fs fsys.FS, name string) (text []byte, ok bool, err error) {
+	text, err = fsys.ReadFile(fs, name, maxSize)
 	if err == syscall.ENOENT {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, strerr.Unable("read", "control/"+name, err)
+		return nil, false, strerr.Unable("read", name, err)
 	}
 	return text, true, nil
 }
@@ -50,7 +50,7 @@ func strip(line []byte) string { return string(bytes.TrimRight(line, " \t")) }
 
 // Line returns the first line of a file; ok is false if there is no file.
 func (d *Dir) Line(name string) (line string, ok bool, err error) {
-	text, ok, err := d.read(name)
+	text, ok, err := read(d.fs, "control/"+name)
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	return strip(first), ok, err
 }
@@ -114,7 +114,12 @@ func Digits(s string) (n, count int) {
 
 // List returns the lines of a file; ok is false if there is no file.
 func (d *Dir) List(name string) (lines []string, ok bool, err error) {
-	text, ok, err := d.read(name)
+	return ReadList(d.fs, "control/"+name)
+}
+
+// ReadList reads such a file from outside the control directory.
+func ReadList(fs fsys.FS, name string) (lines []string, ok bool, err error) {
+	text, ok, err := read(fs, name)
 	for l := range bytes.SplitSeq(text, []byte("\n")) {
 		if s := strip(l); s != "" && s[0] != '#' {
 			lines = append(lines, s)
