@@ -1,0 +1,67 @@
+// Package local is the last step of a message: into a mailbox, a program or
+// another address, as the recipient's .qmail file says (qmail-local(8),
+// dot-qmail(5), qmail-command(8)).
+//
+//	home directory       writable by others or sticky: not now
+//	message              has this Delivered-To already: never
+//	.qmail-EXT           else .qmail-…-default; the instructions
+//	each line in order   ./Maildir/  ./Mailbox  |command
+//	forward lines        last, all in one message to the queue
+//
+// The first instruction that fails ends the delivery, and what was done before
+// is not undone: the whole delivery is tried again. Messages to the sender and
+// the log are lines without the program's name, because qmail-lspawn makes
+// them the report. On success the line is "did FILES+FORWARDS+PROGRAMS", and
+// "qp N" if a message was forwarded.
+package local
+
+import (
+	"context"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/opt"
+	"paperpath/internal/proc"
+	"paperpath/internal/sys"
+	"paperpath/mta/layout"
+)
+
+// QmailLocal is the program qmail-local(8).
+var QmailLocal = proc.Program{
+	Name:  "qmail-local",
+	Usage: "[ -nN ] user homedir local dash ext domain sender aliasempty",
+	Run:   qmailLocal,
+}
+
+func qmailLocal(_ context.Context, env *proc.Env) error {
+	doit := true
+	opts := opt.Parse(env.Args[1:], "nN")
+	for opts.Next() {
+		switch opts.Letter {
+		case 'n':
+			doit = false
+		case 'N':
+			doit = true
+		default:
+			return proc.ErrUsage
+		}
+	}
+	args := opts.Rest()
+	if len(args) != 8 || args[1] == "" || args[1][0] != '/' {
+		return proc.ErrUsage
+	}
+
+	// What is not the delivery's but the process's: the rest of this package
+	// leaves the process alone.
+	unix.Umask(layout.Umask) // of the commands; our own files say their mode
+	sys.CatchSIGXFSZ()
+	// A crash of the Go runtime has to look like one: qmail-lspawn takes its
+	// usual status, 2, for a permanent failure, and would bounce the message.
+	debug.SetTraceback("crash")
+
+	return Deliver(env, &Recipient{
+		User: args[0], Home: args[1], Local: args[2], Dash: args[3],
+		Ext: args[4], Host: args[5],
+	}, args[6], args[7], doit)
+}
