@@ -1,0 +1,261 @@
+package remote
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/quote"
+)
+
+// Session is a conversation with an SMTP server:
+//
+//	Hello   220, HELO, 250
+//	Send    MAIL, RCPT …, DATA, the message, "."
+//	Quit    QUIT; the answer is not waited for
+//
+// Time is bounded twice. Each reply must be complete, and each part of the
+// message be taken, within the timeout; and the whole must be over within
+// three times the timeout and a second for every kilobyte of message, however
+// cleverly the other side drips.
+type Session struct {
+	conn    proc.File
+	r       *bufio.Reader
+	w       *bufio.Writer
+	partner string // as reports show it
+	timeout time.Duration
+	end     time.Time
+
+	text     []byte // of the last reply, until a report has shown it
+	critical bool   // the final dot may have arrived
+	deaf     bool   // the server would not take a command for one
+}
+
+// NewSession begins a session on a connection to partner, with a server that
+// has said nothing yet.
+func NewSession(conn proc.File, partner netip.Addr, timeout time.Duration) *Session {
+	s := &Session{conn: conn, partner: partner.String(), timeout: timeout, end: time.Now().Add(3 * timeout)}
+	s.r = bufio.NewReaderSize(conn, 4<<10)
+	s.w = bufio.NewWriterSize(timedWriter{s}, 32<<10)
+	return s
+}
+
+// timedWriter gives every write to the connection its time.
+type timedWriter struct{ s *Session }
+
+func (t timedWriter) Write(b []byte) (int, error) {
+	s := t.s
+	s.end = s.end.Add(time.Duration(len(b)) * time.Second / 1024)
+	s.conn.SetWriteDeadline(s.soon())
+	return s.conn.Write(b)
+}
+
+func (s *Session) soon() time.Time {
+	if t := time.Now().Add(s.timeout); t.Before(s.end) {
+		return t
+	}
+	return s.end
+}
+
+// command sends a line, if there is one, and returns the code of the reply.
+func (s *Session) command(line string) (int, error) {
+	s.w.WriteString(line)
+	if err := s.w.Flush(); err != nil {
+		return 0, err
+	}
+	s.conn.SetReadDeadline(s.soon())
+	code, text, err := readReply(s.r)
+	s.text = text
+	if err != nil {
+		s.text = nil
+	}
+	return code, err
+}
+
+// Hello waits for the greeting and says helo. The error is the report.
+func (s *Session) Hello(helo string) error {
+	code, err := s.command("")
+	if err != nil {
+		return s.died()
+	}
+	if code != 220 {
+		return s.outcome("ZConnected to ", " but greeting failed")
+	}
+	code, err = s.command("HELO " + helo + "\r\n")
+	if err != nil {
+		return s.died()
+	}
+	if code != 250 {
+		return s.outcome("ZConnected to ", " but my name was rejected")
+	}
+	return nil
+}
+
+// Send sends one message to those recipients that the server accepts.
+func (s *Session) Send(sender string, recipients []string, message io.Reader) Report {
+	var report Report
+	err := s.send(sender, recipients, message, &report)
+	report.Message = err.Error()
+	return report
+}
+
+// send fills in the recipients' reports and returns the message's.
+func (s *Session) send(sender string, recipients []string, message io.Reader, report *Report) outcome {
+	if !sendable(sender) {
+		return badSender
+	}
+	code, err := s.command("MAIL FROM:<" + mangle(sender) + ">\r\n")
+	switch {
+	case err != nil:
+		return s.died()
+	case refused(code):
+		return s.outcome("DConnected to ", " but sender was rejected")
+	case !accepted(code):
+		return s.outcome("ZConnected to ", " but sender was rejected")
+	}
+
+	bother := false
+	for _, recipient := range recipients {
+		if !sendable(recipient) {
+			report.Recipients = append(report.Recipients,
+				"hSMTP cannot transfer a recipient address with line breaks. (#5.1.3)\n")
+			continue
+		}
+		code, err := s.command("RCPT TO:<" + mangle(recipient) + ">\r\n")
+		answer := "r"
+		switch {
+		case err != nil:
+			return s.died()
+		case accepted(code):
+			bother = true
+		case refused(code):
+			answer = "h" + s.partner + " does not like recipient.\n" + s.said()
+		default:
+			answer = "s" + s.partner + " does not like recipient.\n" + s.said()
+		}
+		report.Recipients = append(report.Recipients, answer)
+	}
+	if !bother {
+		return s.outcome("DGiving up on ", "")
+	}
+
+	code, err = s.command("DATA\r\n")
+	switch {
+	case err != nil:
+		return s.died()
+	case refused(code):
+		return s.outcome("D", " failed on DATA command")
+	case !intermediate(code):
+		// A server that says 250 here would read the message as commands.
+		return s.outcome("Z", " failed on DATA command")
+	}
+	return s.data(message)
+}
+
+// data sends the message and the dot, and hears what became of it.
+func (s *Session) data(message io.Reader) outcome {
+	s.deaf = true // until the dot, what we write is message
+	err := encode(s.w, message)
+	var unreadable readError
+	switch {
+	case errors.Is(err, errPartialLine):
+		return badLine
+	case errors.As(err, &unreadable):
+		return badMessage
+	case err != nil:
+		return s.died()
+	}
+	if s.hasSpoken() {
+		// It answers what it has not seen. A failure may be meant; a success
+		// cannot be. Without the dot it must not keep the message.
+		code, err := s.command("")
+		switch {
+		case err != nil:
+			return s.died()
+		case refused(code):
+			return s.outcome("D", " failed after I sent the message")
+		}
+		return s.outcome("Z", " failed after I sent the message")
+	}
+
+	// From here to the reply, a connection that dies leaves open whether the
+	// server has taken the message.
+	s.critical = true
+	code, err := s.command(".\r\n")
+	if err != nil {
+		return s.died()
+	}
+	s.critical, s.deaf = false, false
+	switch {
+	case accepted(code):
+		return s.outcome("K", " accepted message")
+	case refused(code):
+		return s.outcome("D", " failed after I sent the message")
+	}
+	return s.outcome("Z", " failed after I sent the message")
+}
+
+// hasSpoken reports whether something of a reply is already there.
+func (s *Session) hasSpoken() bool {
+	if s.r.Buffered() > 0 {
+		return true
+	}
+	s.conn.SetReadDeadline(time.Now())
+	_, err := s.r.Peek(1)
+	return err == nil
+}
+
+// Quit says goodbye, if the server is in a state to hear it. What becomes of
+// that changes nothing: the report is made.
+func (s *Session) Quit() {
+	if !s.deaf {
+		s.w.WriteString("QUIT\r\n")
+		s.w.Flush()
+	}
+}
+
+func (s *Session) died() outcome {
+	s.deaf = true
+	duplicate := ""
+	if s.critical {
+		duplicate = "Possible duplicate! "
+	}
+	return outcome("ZConnected to " + s.partner + " but connection died. " + duplicate + "(#4.4.2)\n")
+}
+
+func (s *Session) outcome(before, after string) outcome {
+	return outcome(before + s.partner + after + ".\n" + s.said())
+}
+
+// said quotes the last reply, once. Control bytes could drive the terminal of
+// whoever reads the bounce.
+func (s *Session) said() string {
+	if len(s.text) == 0 {
+		return ""
+	}
+	for i, c := range s.text {
+		if c < ' ' && c != '\n' && c != '\t' || c == 127 {
+			s.text[i] = '?'
+		}
+	}
+	said := "Remote host said: " + string(s.text)
+	s.text = nil
+	return said
+}
+
+// sendable reports whether an address fits into one command. A line feed in
+// one would begin another command.
+func sendable(addr string) bool { return !strings.ContainsAny(addr, "\r\n") }
+
+// mangle quotes the box of an address; one without a domain is sent as it is
+// (addrmangle in qmail-remote.c).
+func mangle(addr string) string {
+	if !strings.Contains(addr, "@") {
+		return addr
+	}
+	return quote.Address(addr)
+}

@@ -1,0 +1,194 @@
+// Package tcpto remembers, for all of a queue's SMTP clients together, which
+// hosts did not answer when they were called (tcpto.c), so that not every
+// delivery waits for the same dead host.
+//
+//	queue/lock/tcpto    64 records of 16 bytes   the C programs' table
+//	queue/lock/tcpto6   64 records of 32 bytes   the same for IPv6; ours
+//
+//	addr   4 or 16   the address
+//	count        1   time-outs since it last answered, 10 at most; 0: free
+//	             3   unused
+//	when         4   the last of them, Unix seconds, little-endian
+//	             4   unused; 8 in tcpto6
+//
+// Whoever reads or writes holds an exclusive flock(2). The tables are advice:
+// one that is absent, short or cannot be read is the same as an empty one, and
+// nothing ever fails for it. They are made when the system is installed, for
+// the clients may not create files there.
+package tcpto
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"paperpath/internal/sys"
+)
+
+const (
+	records = 64
+
+	dead   = 2       // time-outs until a host is left alone
+	most   = 10      // what the count stops at
+	apart  = 120     // seconds between time-outs that count
+	pause  = 60 << 6 // seconds that a host is left alone, and as many times
+	spread = 32      // 64 more, drawn anew, so that not all come back at once
+
+	perAddr = 4 // a record is this many times as long as its address
+)
+
+// Table is the pair of tables of one queue.
+type Table struct {
+	lock string // the directory
+	now  func() time.Time
+}
+
+// Of returns the tables of the qmail home at path home.
+func Of(home string) *Table { return &Table{home + "/queue/lock", time.Now} }
+
+// Dead reports whether addr should not be called now, and whether it is in
+// the table at all: only then an answer from it is worth recording.
+func (t *Table) Dead(addr netip.Addr) (isDead, known bool) {
+	rows := t.open(addr)
+	if rows == nil {
+		return false, false
+	}
+	defer rows.file.Close()
+	i := rows.find(addr)
+	if i < 0 {
+		return false, false
+	}
+	// A time of the future is one before the clock was set back: its age is
+	// then enormous, and the host is called.
+	quiet := rows.count(i) >= dead && t.clock()-rows.when(i) < uint32(pause+rand.IntN(spread)<<6)
+	return quiet, true
+}
+
+// Answered records that addr answered, if only to refuse.
+func (t *Table) Answered(addr netip.Addr) {
+	rows := t.open(addr)
+	if rows == nil {
+		return
+	}
+	defer rows.file.Close()
+	if i := rows.find(addr); i >= 0 {
+		rows.write(i, addr, 0, rows.when(i))
+	}
+}
+
+// TimedOut records that addr did not answer in time.
+func (t *Table) TimedOut(addr netip.Addr) {
+	rows := t.open(addr)
+	if rows == nil {
+		return
+	}
+	defer rows.file.Close()
+	now := t.clock()
+	i := rows.find(addr)
+	if i < 0 {
+		rows.write(rows.room(), addr, 1, now)
+		return
+	}
+	if rows.count(i) > 0 && now-rows.when(i) < apart {
+		return // the same outage, seen by another delivery
+	}
+	rows.write(i, addr, min(rows.count(i)+1, most), now)
+}
+
+// Clear empties both tables.
+func (t *Table) Clear() error {
+	if err := empty(t.lock+"/tcpto6", 16); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // (a home that the C programs laid out has none)
+	}
+	return empty(t.lock+"/tcpto", 4)
+}
+
+func empty(name string, addr int) error {
+	f, err := sys.Open(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := sys.Lock(int(f.Fd()), true); err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, records*perAddr*addr))
+	return err
+}
+
+func (t *Table) clock() uint32 { return uint32(t.now().Unix()) }
+
+// table is one file, locked, with what was in it.
+type table struct {
+	file *sys.FD
+	addr int // bytes of an address
+	b    []byte
+}
+
+// open returns nil if there is no table.
+func (t *Table) open(addr netip.Addr) *table {
+	name, size := t.lock+"/tcpto", 4
+	if !addr.Is4() {
+		name, size = t.lock+"/tcpto6", 16
+	}
+	f, err := sys.Open(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	rows := &table{file: f, addr: size, b: make([]byte, records*perAddr*size)}
+	if err := sys.Lock(int(f.Fd()), true); err != nil {
+		f.Close()
+		return nil
+	}
+	n, err := io.ReadFull(f, rows.b)
+	rows.b = rows.b[:n-n%(perAddr*size)]
+	if len(rows.b) == 0 || err != nil && err != io.ErrUnexpectedEOF {
+		f.Close()
+		return nil
+	}
+	return rows
+}
+
+func (r *table) row(i int) []byte  { return r.b[i*perAddr*r.addr:][:perAddr*r.addr] }
+func (r *table) rows() int         { return len(r.b) / (perAddr * r.addr) }
+func (r *table) count(i int) byte  { return r.row(i)[r.addr] }
+func (r *table) when(i int) uint32 { return binary.LittleEndian.Uint32(r.row(i)[r.addr+4:]) }
+
+func (r *table) find(addr netip.Addr) int {
+	for i := range r.rows() {
+		if slices.Equal(r.row(i)[:r.addr], addr.AsSlice()) {
+			return i
+		}
+	}
+	return -1
+}
+
+// room returns a free record, or the one to give up: the oldest, where every
+// time-out counts like 1024 seconds.
+func (r *table) room() int {
+	best, oldest := 0, int64(1)<<62
+	for i := range r.rows() {
+		if r.count(i) == 0 {
+			return i
+		}
+		if age := int64(r.when(i)) + int64(r.count(i))<<10; age < oldest {
+			best, oldest = i, age
+		}
+	}
+	return best
+}
+
+func (r *table) write(i int, addr netip.Addr, count byte, when uint32) {
+	b := r.row(i)
+	copy(b, addr.AsSlice())
+	b[r.addr] = count
+	binary.LittleEndian.PutUint32(b[r.addr+4:], when)
+	if _, err := r.file.Seek(int64(i*len(b)), io.SeekStart); err == nil {
+		r.file.Write(b) // one that fails leaves the host to be tried again
+	}
+}
