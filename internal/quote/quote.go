@@ -28,7 +28,7 @@ func Address(addr string) string {
 
 // Box quotes a box if need be.
 func Box(box string) string {
-	if isDotAtom(box) {
+	if !Needed(box) {
 		return box
 	}
 	b := make([]byte, 0, len(box)+8)
@@ -43,6 +43,9 @@ func Box(box string) string {
 	}
 	return string(append(b, '"'))
 }
+
+// Needed reports whether a box must be quoted.
+func Needed(box string) bool { return !isDotAtom(box) }
 
 // isDotAtom reports whether s is RFC 5322's dot-atom. Bytes above 127 are not
 // part of one here, as in quote.c, although RFC 6532 would allow them.

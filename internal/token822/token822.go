@@ -1,6 +1,5 @@
 // Package token822 owns the tokens that structured header fields consist of
-// (RFC 822 section 3.3), the address lists made of them, and the quoting that
-// an address needs to become such tokens. A field
+// (RFC 822 section 3.3) and the address lists made of them. A field
 //
 //	To: "Fred F." <fred@silver> (at work), @relay:joe@[127.0.0.1]
 //

@@ -70,7 +70,7 @@ func appendToken(dst []byte, t Token) []byte {
 	if t.Kind != Atom {
 		dst = append(dst, delimiters[t.Kind][0])
 	}
-	if strings.IndexAny(t.Text, "\"[]()\\\r\n") < 0 {
+	if !strings.ContainsAny(t.Text, "\"[]()\\\r\n") {
 		dst = append(dst, t.Text...)
 	} else {
 		for i := range len(t.Text) {

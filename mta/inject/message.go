@@ -9,6 +9,7 @@ import (
 	"paperpath/internal/date822"
 	"paperpath/internal/header"
 	"paperpath/internal/proc"
+	"paperpath/internal/quote"
 	"paperpath/internal/token822"
 )
 
@@ -208,7 +209,7 @@ func (m *message) defaultSender() []token822.Token {
 // or behind the address.
 func (m *message) defaultFrom() []token822.Token {
 	kind := token822.Atom
-	if token822.NeedsQuotes(m.user.value) {
+	if quote.Needed(m.user.value) {
 		kind = token822.Quote
 	}
 	addr := m.atHost([]token822.Token{{Kind: kind, Text: m.user.value}}, m.host)
@@ -240,7 +241,7 @@ func (m *message) appendFollowup(dst []byte) []byte {
 	}
 	dst = append(dst, "Mail-Followup-To: "...)
 	for i, addr := range slices.Backward(m.followup) { // they were read backwards
-		dst = append(dst, token822.QuoteAddress(untilNUL(addr))...)
+		dst = append(dst, quote.Address(untilNUL(addr))...)
 		if i > 0 {
 			dst = append(dst, ",\n  "...)
 		}

@@ -23,7 +23,7 @@ import (
 	"paperpath/internal/header"
 	"paperpath/internal/opt"
 	"paperpath/internal/proc"
-	"paperpath/internal/token822"
+	"paperpath/internal/quote"
 	"paperpath/mta/queue"
 )
 
@@ -127,7 +127,7 @@ func (m *message) readHeader(in *header.Reader) error {
 // print is option -n: the message as it would be queued.
 func (m *message) print(in *header.Reader, stdout io.Writer) error {
 	out := &writer{w: stdout}
-	out.WriteString("Return-Path: <" + token822.QuoteAddress(untilNUL(m.sender)) + ">\n")
+	out.WriteString("Return-Path: <" + quote.Address(untilNUL(m.sender)) + ">\n")
 	out.Write(m.head)
 	if err := in.WriteBody(out); err != nil {
 		return errRead

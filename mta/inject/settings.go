@@ -9,6 +9,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/header"
 	"paperpath/internal/proc"
+	"paperpath/internal/quote"
 	"paperpath/internal/strerr"
 	"paperpath/internal/token822"
 	"paperpath/mta/control"
@@ -160,7 +161,7 @@ func (m *message) readControls(env *proc.Env) error {
 
 // setSender is option -f.
 func (m *message) setSender(addr string) error {
-	quoted := token822.QuoteAddress(addr)
+	quoted := quote.Address(addr)
 	tokens, ok := token822.Parse(quoted)
 	if !ok {
 		return unparsable(quoted)
@@ -171,7 +172,7 @@ func (m *message) setSender(addr string) error {
 
 // addRecipient takes an argument.
 func (m *message) addRecipient(addr string) error {
-	tokens, ok := token822.Parse(token822.QuoteAddress(addr))
+	tokens, ok := token822.Parse(quote.Address(addr))
 	if !ok {
 		return proc.Permanent(errors.New("unable to parse address: " + strerr.Clean(addr)))
 	}

@@ -1,0 +1,131 @@
+// Package gobinary reads what the Go linker writes about a program into its
+// executable file, an ELF section named .go.buildinfo:
+//
+//	"\xff Go buildinf:"  pointer size  flags   16 bytes
+//	16 bytes without meaning here (flags & 2: strings stand in the section)
+//	varint length, the Go version
+//	varint length, 16 bytes, module information, 16 bytes
+//
+// The module information is lines: "path\tMAIN PACKAGE", then module, versions
+// and build settings. The standard library's debug/buildinfo reads more kinds
+// of files and makes a small program a third bigger.
+package gobinary
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+
+	"paperpath/internal/fsys"
+)
+
+// ErrNone means that the file is no ELF file of 64 bits and little-endian
+// order with the Go linker's section.
+var ErrNone = errors.New("not a Go program")
+
+// maxSize bounds each part that is read; real ones have a few kilobytes.
+const maxSize = 1 << 20
+
+var (
+	magic = []byte("\x7fELF\x02\x01") // 64 bits, little-endian
+	mark  = []byte("\xff Go buildinf:")
+)
+
+// Info returns the module information of the program in a file.
+func Info(name string) (string, error) {
+	f, err := fsys.OS{}.Open(name, fsys.RDONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return Read(f)
+}
+
+// Read is Info for a file that is open.
+func Read(f io.ReaderAt) (string, error) {
+	head, err := read(f, 0, 64)
+	if err != nil || !bytes.HasPrefix(head, magic) {
+		return "", ErrNone
+	}
+	le := binary.LittleEndian
+	entry, count, names := uint64(le.Uint16(head[58:])), uint64(le.Uint16(head[60:])), uint64(le.Uint16(head[62:]))
+	if entry < 64 || names >= count {
+		return "", ErrNone
+	}
+	table, err := read(f, le.Uint64(head[40:]), entry*count)
+	if err != nil {
+		return "", ErrNone
+	}
+	// section reads section i.
+	section := func(i uint64) ([]byte, error) {
+		e := table[i*entry:]
+		return read(f, le.Uint64(e[24:]), le.Uint64(e[32:]))
+	}
+	strtab, err := section(names)
+	if err != nil {
+		return "", ErrNone
+	}
+	for i := range count {
+		at := le.Uint32(table[i*entry:])
+		if uint64(at) < uint64(len(strtab)) && bytes.HasPrefix(strtab[at:], []byte(".go.buildinfo\x00")) {
+			data, err := section(i)
+			if err != nil {
+				return "", ErrNone
+			}
+			return parse(data)
+		}
+	}
+	return "", ErrNone
+}
+
+func read(f io.ReaderAt, offset, size uint64) ([]byte, error) {
+	if offset > 1<<62 || size > maxSize {
+		return nil, ErrNone
+	}
+	b := make([]byte, size)
+	_, err := f.ReadAt(b, int64(offset))
+	return b, err
+}
+
+func parse(b []byte) (string, error) {
+	if len(b) < 32 || !bytes.HasPrefix(b, mark) || b[15]&2 == 0 {
+		return "", ErrNone
+	}
+	_, rest, ok1 := cut(b[32:])
+	info, _, ok2 := cut(rest)
+	if !ok1 || !ok2 || len(info) < 33 {
+		return "", ErrNone
+	}
+	return string(info[16 : len(info)-16]), nil
+}
+
+// cut takes a string with its length in front off b.
+func cut(b []byte) (s, rest []byte, ok bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, false
+	}
+	return b[size : size+int(n)], b[size+int(n):], true
+}
+
+// Main returns the main package that module information names.
+func Main(info string) string {
+	_, after, _ := strings.Cut("\n"+info, "\npath\t")
+	path, _, _ := strings.Cut(after, "\n")
+	return path
+}
+
+// SameBuild reports whether two programs were built from the same module in the
+// same way, whichever of its commands they are.
+func SameBuild(a, b string) bool { return withoutPath(a) == withoutPath(b) }
+
+func withoutPath(info string) string {
+	before, after, found := strings.Cut("\n"+info, "\npath\t")
+	if !found {
+		return info
+	}
+	_, after, _ = strings.Cut(after, "\n")
+	return before + after
+}

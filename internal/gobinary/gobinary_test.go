@@ -1,0 +1,81 @@
+package gobinary
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestThisProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := Info(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Main(info); !strings.HasSuffix(got, "internal/gobinary.test") {
+		t.Errorf("main package %q of\n%s", got, info)
+	}
+	if !SameBuild(info, info) {
+		t.Error("not the same build as itself")
+	}
+}
+
+func TestOtherFiles(t *testing.T) {
+	for _, name := range []string{"/bin/sh", "gobinary.go", "/dev/null", "no/such/file", "."} {
+		if info, err := Info(name); err == nil {
+			t.Errorf("%s: %q", name, info)
+		}
+	}
+}
+
+func TestSameBuild(t *testing.T) {
+	a := "path\tm/cmd/a\nmod\tm\tv1\t\nbuild\t-tags=x\n"
+	for _, c := range []struct {
+		b    string
+		same bool
+	}{
+		{"path\tm/cmd/b\nmod\tm\tv1\t\nbuild\t-tags=x\n", true},
+		{"path\tm/cmd/b\nmod\tm\tv2\t\nbuild\t-tags=x\n", false},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\n", false},
+		{"", false},
+	} {
+		if got := SameBuild(a, c.b); got != c.same {
+			t.Errorf("%q: %v", c.b, got)
+		}
+	}
+	if Main(a) != "m/cmd/a" {
+		t.Errorf("main package %q", Main(a))
+	}
+}
+
+// elf makes the smallest file that has the section.
+func elf(section []byte) []byte {
+	const strtab = "\x00.go.buildinfo\x00"
+	b := make([]byte, 64+2*64)
+	copy(b, magic)
+	b[40], b[58], b[60], b[62] = 64, 64, 2, 1
+	b[64] = 1                                    // section 0: its name is at 1
+	b[64+24], b[64+32] = 208, byte(len(section)) // where, how long
+	b[128+24], b[128+32] = 192, byte(len(strtab))
+	b = append(b, strtab+"\x00"...)
+	return append(b, section...)
+}
+
+func FuzzRead(f *testing.F) {
+	section := []byte("\xff Go buildinf:\x08\x02" + strings.Repeat("\x00", 16) + "\x04go1." + "\x25" +
+		strings.Repeat("s", 16) + "path\t" + strings.Repeat("e", 16))
+	if info, err := Read(bytes.NewReader(elf(section))); info != "path\t" || err != nil {
+		f.Fatalf("%q, %v", info, err)
+	}
+	f.Add(elf(section))
+	f.Add(elf(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if info, err := Read(bytes.NewReader(b)); err == nil && len(info) > len(b) {
+			t.Errorf("%d bytes of information in a file of %d", len(info), len(b))
+		}
+	})
+}
