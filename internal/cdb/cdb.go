@@ -156,15 +156,19 @@ func (w *Writer) Add(key, data []byte) error { return w.w.Put(key, data) }
 // with the directory dir synced, so that a reader sees the old database or the
 // new one, whole.
 func Create(fs fsys.FS, dir, name, tmp string, perm uint32, fill func(*Writer) error) error {
-	return fsys.Replace(fs, dir, name, tmp, perm, func(f fsys.File) error {
-		lib, err := cdb.NewWriter(f, nil)
-		if err != nil {
-			return err
-		}
-		if err := fill(&Writer{lib}); err != nil {
-			return err
-		}
-		_, err = lib.Freeze()
+	return fsys.Replace(fs, dir, name, tmp, perm, func(f fsys.File) error { return Write(f, fill) })
+}
+
+// Write writes a database into the empty file f, for callers that must tell
+// one failing step of Create from another. It does not sync.
+func Write(f fsys.File, fill func(*Writer) error) error {
+	lib, err := cdb.NewWriter(f, nil)
+	if err != nil {
 		return err
-	})
+	}
+	if err := fill(&Writer{lib}); err != nil {
+		return err
+	}
+	_, err = lib.Freeze()
+	return err
 }

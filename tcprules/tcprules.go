@@ -1,0 +1,95 @@
+package tcprules
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"path"
+	"strings"
+
+	"paperpath/internal/cdb"
+	"paperpath/internal/fsys"
+	"paperpath/internal/line"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+)
+
+// Tcprules is tcprules(1).
+var Tcprules = proc.Program{Name: "tcprules", Usage: "rules.cdb rules.tmp", Run: tcprules}
+
+// maxLine bounds one rule: room for thousands of variables.
+const maxLine = 1 << 20
+
+func tcprules(_ context.Context, env *proc.Env) error {
+	if len(env.Args) < 3 {
+		return proc.ErrUsage
+	}
+	name, tmp := env.Args[1], env.Args[2]
+	fs := fsys.OS{Root: env.Dir}
+	f, err := fs.Open(tmp, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
+	if err != nil {
+		return strerr.Unable("create", tmp, err)
+	}
+	err = cdb.Write(f, func(w *cdb.Writer) error { return compileAll(env.Files[0], w) })
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	var bad *inputError
+	if errors.As(err, &bad) {
+		return bad.Err
+	}
+	if err != nil {
+		return strerr.Unable("write to", tmp, err)
+	}
+	if err := fs.Rename(tmp, name); err != nil {
+		return strerr.Unable("move", tmp+" to "+name, err)
+	}
+	// Not in C: the new name, too, shall survive a power cut.
+	if err := fs.SyncDir(path.Dir(name)); err != nil {
+		return strerr.Unable("sync", path.Dir(name), err)
+	}
+	return nil
+}
+
+// inputError tells trouble with the text from trouble with the database.
+type inputError struct{ Err error }
+
+func (e *inputError) Error() string { return e.Err.Error() }
+
+func compileAll(in io.Reader, w *cdb.Writer) error {
+	r := bufio.NewReader(in)
+	for {
+		l, err := line.Read(r, '\n', maxLine)
+		if err != nil && err != io.EOF {
+			return &inputError{strerr.Unable("read", "input", err)}
+		}
+		if len(l) > 0 && l[0] != '#' {
+			text := strings.TrimRight(string(l), "\n \t")
+			ok, err := compile(text, func(address, data string) error {
+				return w.Add([]byte(address), []byte(data))
+			})
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return &inputError{proc.Permanent(errors.New("unable to parse this line: " + show(text)))}
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+// show cleans a line for a terminal; tabs between words may stay.
+func show(line string) string {
+	words := strings.Split(line, "\t")
+	for i, w := range words {
+		words[i] = strerr.Clean(w)
+	}
+	return strings.Join(words, "\t")
+}

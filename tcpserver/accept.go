@@ -1,0 +1,182 @@
+package tcpserver
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/dnsq"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+)
+
+// server is a listening server.
+type server struct {
+	settings
+	env      *proc.Env
+	listener int
+	resolver *dnsq.Resolver
+	argv     []string // of the program
+	stderr   int      // its descriptor 2, -1 for none
+
+	// mu is also held while a process is created, until it is in children:
+	// the reaper must not see it before that, nor take from ForkExec the one
+	// that could not be executed.
+	mu       sync.Mutex
+	below    sync.Cond // count < limit
+	count    uint64    // of connections, those still being looked up included
+	children map[int]bool
+}
+
+// serve accepts connections until SIGTERM. Those that are being served go on.
+func (s *server) serve(term <-chan os.Signal) error {
+	s.below.L = &s.mu
+	s.children = make(map[int]bool)
+	if !s.hasLocalHost || s.remoteHost || s.remoteInfo {
+		touchPoller()
+	}
+	s.mu.Lock()
+	s.status()
+	s.mu.Unlock()
+	go s.reap()
+	failed := make(chan error, 1)
+	go func() { failed <- s.accept() }()
+	select {
+	case <-term:
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// touchPoller makes the runtime open what it needs to wait on sockets, for the
+// look-ups. Later, with every descriptor taken by a flood of connections, that
+// would end the process.
+func touchPoller() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+}
+
+const (
+	acceptPause = 250 * time.Millisecond // when connections cannot be accepted
+	acceptQuiet = time.Minute            // between complaints about that
+)
+
+func (s *server) accept() error {
+	var complained time.Time
+	for {
+		s.mu.Lock()
+		for s.count >= s.limit {
+			s.below.Wait()
+		}
+		s.mu.Unlock()
+
+		fd, sa, err := unix.Accept4(s.listener, unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			// The client waits in the backlog. C would spin here.
+			if time.Since(complained) > acceptQuiet {
+				s.env.Warn(strerr.Unable("accept", "connection", err))
+				complained = time.Now()
+			}
+			time.Sleep(acceptPause)
+			continue
+		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
+			return strerr.Unable("accept", "connection", err)
+		default:
+			continue // ECONNABORTED, EPROTO, …: that client's trouble (accept(2))
+		}
+		remote, ok := addrPort(sa)
+		if !ok {
+			unix.Close(fd)
+			continue
+		}
+		s.mu.Lock()
+		s.count++
+		s.status()
+		s.mu.Unlock()
+		go s.connect(fd, remote)
+	}
+}
+
+// connect sees to one connection, as far as the server does.
+func (s *server) connect(fd int, remote netip.AddrPort) {
+	c := &connection{server: s, fd: fd}
+	// The program has the connection now, or the client is to see its end. Its
+	// place is free only after that.
+	started := c.run(remote)
+	unix.Close(fd)
+	if !started {
+		s.mu.Lock()
+		s.release()
+		s.mu.Unlock()
+	}
+}
+
+// reap waits for the programs.
+func (s *server) reap() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	for {
+		s.reapAll()
+		<-ended
+	}
+}
+
+func (s *server) reapAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		if !s.children[pid] {
+			continue // a child of the program that this process was before
+		}
+		delete(s.children, pid)
+		s.logEnd(pid, int(ws))
+		s.release()
+	}
+}
+
+// release counts a connection off. The caller holds mu.
+func (s *server) release() {
+	s.count--
+	s.below.Signal()
+	s.status()
+}
+
+// status logs how many connections there are. The caller holds mu.
+func (s *server) status() {
+	s.log("status: " + strconv.FormatUint(s.count, 10) + "/" + strconv.FormatUint(s.limit, 10))
+}
+
+func (s *server) logEnd(pid, status int) {
+	s.log("end " + strconv.Itoa(pid) + " status " + strconv.Itoa(status))
+}
+
+func (s *server) log(text string) {
+	if s.verbosity >= 2 {
+		s.env.Say(text)
+	}
+}
+
+// warnDrop says why a connection is closed.
+func (s *server) warnDrop(err error) {
+	s.env.Warn(errors.New("dropping connection, " + err.Error()))
+}
