@@ -44,6 +44,7 @@ func qmailLocal(_ context.Context, env *proc.Env) error {
 		case 'N':
 			doit = true
 		default:
+			env.Say(opts.Problem())
 			return proc.ErrUsage
 		}
 	}

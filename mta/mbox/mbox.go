@@ -188,7 +188,11 @@ func appendMessage(fs fsys.FS, name string, file fsys.File, head []byte, body io
 // write writes the message at the end of a file of the given size.
 func write(file fsys.File, size int64, head []byte, body io.Reader) error {
 	w := bufio.NewWriterSize(file, blockSize)
-	if torn(file, size) {
+	torn, err := isTorn(file, size)
+	if err != nil {
+		return &Error{Write, err}
+	}
+	if torn {
 		w.WriteByte('\n')
 	}
 	w.Write(head)
@@ -208,7 +212,7 @@ func write(file fsys.File, size int64, head []byte, body io.Reader) error {
 		}
 	}
 	q.end()
-	err := w.Flush()
+	err = w.Flush()
 	if err == nil {
 		err = file.Sync()
 	}
@@ -218,14 +222,18 @@ func write(file fsys.File, size int64, head []byte, body io.Reader) error {
 	return nil
 }
 
-// torn reports whether a file ends within a line.
-func torn(file fsys.File, size int64) bool {
+// isTorn reports whether a file ends within a line.
+func isTorn(file fsys.File, size int64) (bool, error) {
 	if size == 0 {
-		return false
+		return false, nil
 	}
 	var last [1]byte
-	if _, err := file.ReadAt(last[:], size-1); err != nil {
-		return false // it may not be readable
+	switch _, err := file.ReadAt(last[:], size-1); err {
+	case nil:
+		return last[0] != '\n', nil
+	case unix.EBADF: // open for writing only
+		return false, nil
+	default:
+		return false, err
 	}
-	return last[0] != '\n'
 }
