@@ -12,13 +12,30 @@ import (
 
 // OS is the kernel's file system. Relative names begin at Root, or at the
 // process's directory if Root is "".
-type OS struct{ Root string }
+type OS struct {
+	Root string
 
-func (o OS) path(name string) string {
-	if o.Root == "" || len(name) > 0 && name[0] == '/' {
-		return name
+	dir *sys.FD // what Root is relative to; nil: the process's directory
+}
+
+// Held opens the directory name and returns the tree below it, which stays the
+// same directory when somebody renames it. It is held until the process ends.
+func (o OS) Held(name string) (OS, error) {
+	at, path := o.at(name)
+	dir, err := sys.OpenAt(at, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	return OS{dir: dir}, err
+}
+
+// at returns what the ...at(2) calls want for name.
+func (o OS) at(name string) (dir int, path string) {
+	dir = unix.AT_FDCWD
+	if o.dir != nil {
+		dir = int(o.dir.Fd())
 	}
-	return o.Root + "/" + name
+	if o.Root != "" && !(len(name) > 0 && name[0] == '/') {
+		name = o.Root + "/" + name
+	}
+	return dir, name
 }
 
 // retry repeats a call that a signal interrupted: the Go runtime's own signals
@@ -32,7 +49,8 @@ func retry(call func() error) error {
 }
 
 func (o OS) Open(name string, flags int, perm uint32) (File, error) {
-	fd, err := sys.Open(o.path(name), flags, perm)
+	dir, path := o.at(name)
+	fd, err := sys.OpenAt(dir, path, flags, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -40,44 +58,52 @@ func (o OS) Open(name string, flags int, perm uint32) (File, error) {
 }
 
 func (o OS) Link(old, new string) error {
-	return retry(func() error { return unix.Link(o.path(old), o.path(new)) })
+	dir, from := o.at(old)
+	_, to := o.at(new)
+	return retry(func() error { return unix.Linkat(dir, from, dir, to, 0) })
 }
 
 func (o OS) Rename(old, new string) error {
-	return retry(func() error { return unix.Rename(o.path(old), o.path(new)) })
+	dir, from := o.at(old)
+	_, to := o.at(new)
+	return retry(func() error { return unix.Renameat(dir, from, dir, to) })
 }
 
 func (o OS) Remove(name string) error {
-	return retry(func() error { return unix.Unlink(o.path(name)) })
+	dir, path := o.at(name)
+	return retry(func() error { return unix.Unlinkat(dir, path, 0) })
 }
 
 func (o OS) Mkdir(name string, perm uint32) error {
-	return retry(func() error { return unix.Mkdir(o.path(name), perm) })
+	dir, path := o.at(name)
+	return retry(func() error { return unix.Mkdirat(dir, path, perm) })
 }
 
 func (o OS) Chmod(name string, perm uint32) error {
-	return retry(func() error { return unix.Chmod(o.path(name), perm) })
+	dir, path := o.at(name)
+	return retry(func() error { return unix.Fchmodat(dir, path, perm, 0) })
 }
 
 func (o OS) SetTimes(name string, t time.Time) error {
+	dir, path := o.at(name)
 	ts := unix.NsecToTimespec(t.UnixNano())
-	return retry(func() error { return unix.UtimesNano(o.path(name), []unix.Timespec{ts, ts}) })
+	return retry(func() error { return unix.UtimesNanoAt(dir, path, []unix.Timespec{ts, ts}, 0) })
 }
 
-func (o OS) Stat(name string) (Info, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Stat(o.path(name), &st) })
-	return info(&st), err
-}
+func (o OS) Stat(name string) (Info, error) { return o.stat(name, 0) }
 
-func (o OS) Lstat(name string) (Info, error) {
+func (o OS) Lstat(name string) (Info, error) { return o.stat(name, unix.AT_SYMLINK_NOFOLLOW) }
+
+func (o OS) stat(name string, flags int) (Info, error) {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Lstat(o.path(name), &st) })
+	dir, path := o.at(name)
+	err := retry(func() error { return unix.Fstatat(dir, path, &st, flags) })
 	return info(&st), err
 }
 
 func (o OS) List(name string) ([]string, error) {
-	fd, err := sys.Open(o.path(name), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, path := o.at(name)
+	fd, err := sys.OpenAt(dir, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +126,8 @@ func (o OS) List(name string) ([]string, error) {
 }
 
 func (o OS) SyncDir(name string) error {
-	fd, err := sys.Open(o.path(name), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, path := o.at(name)
+	fd, err := sys.OpenAt(dir, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}

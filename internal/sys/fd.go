@@ -37,8 +37,13 @@ func Pipe() (r, w *FD, err error) {
 
 // Open opens name; children do not inherit the descriptor.
 func Open(name string, flags int, perm uint32) (*FD, error) {
+	return OpenAt(unix.AT_FDCWD, name, flags, perm)
+}
+
+// OpenAt is Open for a name relative to the open directory dir.
+func OpenAt(dir int, name string, flags int, perm uint32) (*FD, error) {
 	for {
-		n, err := unix.Open(name, flags|unix.O_CLOEXEC, perm)
+		n, err := unix.Openat(dir, name, flags|unix.O_CLOEXEC, perm)
 		if err == nil {
 			return NewFD(n), nil
 		}

@@ -1,0 +1,307 @@
+package multilog
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/strerr"
+	"paperpath/internal/tai"
+)
+
+// A log is a directory:
+//
+//	current            lines as they come; 0644 while we write it, 0744 when it
+//	                   is whole, synced and nobody writes it
+//	@<TAI64N label>.s  an old log, whole and synced; the label is its end
+//	@<TAI64N label>.u  one that was being written at a crash: it may be cut
+//	lock               flock(2)ed by the multilog that writes
+//	previous           what was current, on its way to an old log
+//	state newstate     what the processor wants to remember, and what it writes
+//	processed          what it made of previous; 0744 when it is done
+//
+// Rotation moves through these states; [log.open] takes up each of them:
+//
+//	current 0644 → synced → previous 0644 → previous 0744 → also @….s → gone
+//	               with a processor: previous 0744 → also processed 0744
+//	                 → processed alone → also @….s → gone
+type log struct {
+	fs        fsys.FS // names begin at the directory
+	name      string  // as it is shown
+	path      string  // from the process's directory
+	size      int     // of current at most
+	keep      int     // so many old logs are one too many
+	processor *string // nil for none
+	start     starter
+
+	// pause tells of trouble and waits.
+	pause func(what string, cause error)
+
+	current  fsys.File
+	bytes    int    // in current
+	buf      []byte // not yet in current
+	selected bool   // the line goes here
+}
+
+const (
+	appendFlags = fsys.WRONLY | fsys.APPEND | fsys.CREATE | syscall.O_NONBLOCK
+	truncFlags  = fsys.WRONLY | fsys.TRUNC | fsys.CREATE | syscall.O_NONBLOCK
+	readFlags   = fsys.RDONLY | syscall.O_NONBLOCK
+
+	modeOpen = 0644
+	modeSafe = 0744
+	safeBit  = 0100
+
+	// A line that ends within so many bytes of the maximum ends the file.
+	window = 2000
+)
+
+// open puts the directory in order after whatever ended the last multilog, and
+// opens current (restart in multilog.c).
+func (l *log) open() error {
+	st, err := l.fs.Stat("current")
+	if err != nil && err != syscall.ENOENT {
+		return l.unable("stat", "/current", err)
+	}
+	if err == nil && st.Mode&safeBit != 0 {
+		l.bytes = int(st.Size)
+		return l.openCurrent("append to")
+	}
+
+	l.fs.Remove("state")
+	l.fs.Remove("newstate")
+	st, err = l.fs.Stat("processed")
+	if err != nil && err != syscall.ENOENT {
+		return l.unable("stat", "/processed", err)
+	}
+	if err == nil && st.Mode&safeBit != 0 {
+		l.fs.Remove("previous")
+		l.finish("processed", "s")
+	} else {
+		l.fs.Remove("processed")
+		l.finish("previous", "u")
+	}
+	l.finish("current", "u")
+
+	state, err := l.fs.Open("state", truncFlags, 0644)
+	if err != nil {
+		return l.unable("write to", "/state", err)
+	}
+	state.Close()
+	if err := l.openCurrent("write to"); err != nil {
+		return err
+	}
+	l.syncDir()
+	return nil
+}
+
+func (l *log) openCurrent(verb string) (err error) {
+	if l.current, err = l.fs.Open("current", appendFlags, 0600); err != nil {
+		return l.unable(verb, "/current", err)
+	}
+	if err := l.current.Chmod(modeOpen); err != nil {
+		return l.unable("set mode of", "/current", err)
+	}
+	return nil
+}
+
+func (l *log) unable(verb, file string, err error) error {
+	return strerr.Unable(verb, l.name+file, err)
+}
+
+// insist does something until it succeeds.
+func (l *log) insist(what string, do func() error) {
+	for {
+		err := do()
+		if err == nil {
+			return
+		}
+		l.pause(what, err)
+	}
+}
+
+// syncDir makes the names in the directory durable, where the file system
+// knows how to.
+func (l *log) syncDir() {
+	l.insist("unable to write "+l.name+" to disk", func() error {
+		err := l.fs.SyncDir(".")
+		if err == syscall.EINVAL || err == syscall.ENOTSUP {
+			return nil
+		}
+		return err
+	})
+}
+
+// flush writes what has been collected.
+func (l *log) flush() {
+	l.write(l.buf)
+	l.buf = l.buf[:0]
+}
+
+func (l *log) write(b []byte) {
+	for len(b) > 0 {
+		if l.bytes >= l.size {
+			l.rotate()
+		}
+		n, err := l.current.Write(b[:l.fits(b)])
+		l.bytes += n
+		lineEnds := n > 0 && b[n-1] == '\n'
+		b = b[n:]
+		if err != nil {
+			l.pause("unable to write to "+l.name+"/current", err)
+		}
+		if lineEnds && l.bytes >= l.size-window {
+			l.rotate()
+		}
+	}
+}
+
+// fits returns how much of b belongs in current: up to the first line feed
+// within the window, or what the size allows.
+func (l *log) fits(b []byte) int {
+	n := min(len(b), l.size-l.bytes)
+	from := max(l.size-window-l.bytes-1, 0)
+	if from < n {
+		if end := bytes.IndexByte(b[from:n], '\n'); end >= 0 {
+			return from + end + 1
+		}
+	}
+	return n
+}
+
+// rotate makes an old log of current and begins a new one (fullcurrent in
+// multilog.c).
+func (l *log) rotate() {
+	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
+	l.current.Close()
+	l.insist("unable to rename current to previous in directory "+l.name, func() error {
+		err := l.fs.Rename("current", "previous")
+		if err == syscall.ENOENT {
+			return nil // somebody removed the file; no lines wait for it
+		}
+		return err
+	})
+	l.insist("unable to create "+l.name+"/current", func() (err error) {
+		l.current, err = l.fs.Open("current", appendFlags, 0600)
+		return err
+	})
+	l.bytes = 0
+	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeOpen) })
+
+	gone := false
+	l.insist("unable to set mode of "+l.name+"/previous", func() error {
+		err := l.fs.Chmod("previous", modeSafe)
+		gone = err == syscall.ENOENT
+		if gone {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case gone:
+	case l.processor == nil:
+		l.finish("previous", "s")
+	default:
+		l.process()
+		l.finish("processed", "s")
+	}
+}
+
+// finish gives file its name as an old log, and removes the oldest if there
+// are too many. The name is a link first: a rename could replace a file, and a
+// crash between link and unlink shows in the link count.
+func (l *log) finish(file, code string) {
+	var st fsys.Info
+	gone := false
+	l.insist("unable to stat "+l.name+"/"+file, func() (err error) {
+		st, err = l.fs.Stat(file)
+		gone = err == syscall.ENOENT
+		if gone {
+			return nil
+		}
+		return err
+	})
+	if gone {
+		return
+	}
+	if st.Nlink == 1 || !l.linked(st.Ino) {
+		for {
+			name := string(tai.Append(nil, time.Now())) + "." + code
+			err := l.fs.Link(file, name)
+			if err == nil {
+				break
+			}
+			l.pause("unable to link to "+l.name+"/"+name, err)
+		}
+	}
+	// The old log must be on the disk under its name before the other name
+	// goes: link(2) alone promises that to nobody.
+	l.syncDir()
+	l.remove(file)
+	l.trim()
+}
+
+func (l *log) remove(file string) {
+	l.insist("unable to remove "+l.name+"/"+file, func() error {
+		err := l.fs.Remove(file)
+		if err == syscall.ENOENT {
+			return nil
+		}
+		return err
+	})
+}
+
+// linked reports whether an old log is the file with inode number ino. (A link
+// count of 2 may as well be a backup's hard link elsewhere; then the lines
+// must still get their name here.)
+func (l *log) linked(ino uint64) bool {
+	for _, name := range l.old() {
+		if st, err := l.fs.Lstat(name); err == nil && st.Ino == ino {
+			return true
+		}
+	}
+	return false
+}
+
+// old lists the old logs.
+func (l *log) old() (names []string) {
+	l.insist("unable to read "+l.name, func() (err error) {
+		names, err = l.fs.List(".")
+		return err
+	})
+	kept := names[:0]
+	for _, name := range names {
+		if name[0] == '@' && len(name) >= tai.LabelLen {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// trim removes the oldest logs until there are fewer than keep.
+func (l *log) trim() {
+	for {
+		names := l.old()
+		if len(names) < l.keep {
+			return
+		}
+		oldest := names[0]
+		for _, name := range names {
+			oldest = min(oldest, name)
+		}
+		err := l.fs.Remove(oldest)
+		if err == syscall.EISDIR {
+			return // not a log of ours, and no reason to stop logging
+		}
+		if err != nil && err != syscall.ENOENT {
+			l.pause("unable to remove "+l.name+"/"+oldest, err)
+		}
+	}
+}
+
+// close leaves current synced and marked as whole.
+func (l *log) close() {
+	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
+	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeSafe) })
+}

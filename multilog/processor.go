@@ -1,0 +1,98 @@
+package multilog
+
+import (
+	"errors"
+	"time"
+
+	"paperpath/internal/child"
+	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+)
+
+// A starter runs a processor on open files and waits for it.
+type starter func(l *log, previous, processed, state, newstate fsys.File) (child.Status, error)
+
+// process has the processor make "processed" of "previous" and "newstate" of
+// "state". Until it exits 0 previous stays, and it is run again on the same
+// input.
+func (l *log) process() {
+	for !l.runProcessor() {
+	}
+	l.insist("unable to write "+l.name+"/processed to disk", func() error { return l.seal("processed", modeSafe) })
+	l.insist("unable to write "+l.name+"/newstate to disk", func() error { return l.seal("newstate", 0) })
+	// previous is the only copy until the name "processed" is on the disk.
+	l.syncDir()
+	l.remove("previous")
+	l.insist("unable to rename newstate to state in directory "+l.name, func() error {
+		return l.fs.Rename("newstate", "state")
+	})
+}
+
+// seal syncs a file that the processor wrote and sets its mode.
+func (l *log) seal(name string, mode uint32) error {
+	f, err := l.fs.Open(name, appendFlags, 0600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil || mode == 0 {
+		return err
+	}
+	return f.Chmod(mode)
+}
+
+// runProcessor makes one attempt.
+func (l *log) runProcessor() bool {
+	var files [4]fsys.File
+	for i, open := range [4]struct {
+		name  string
+		flags int
+	}{{"previous", readFlags}, {"processed", truncFlags}, {"state", readFlags}, {"newstate", truncFlags}} {
+		f, err := l.fs.Open(open.name, open.flags, 0644)
+		if err != nil {
+			l.pause("unable to open "+l.name+"/"+open.name+" for processor", err)
+			return false
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	status, err := l.start(l, files[0], files[1], files[2], files[3])
+	switch {
+	case err != nil:
+		l.pause("unable to fork for processor in "+l.name, err)
+	case status.Crashed():
+		l.pause("processor crashed in "+l.name, nil)
+	case status.Code() != 0:
+		l.pause("processor failed in "+l.name, nil)
+	default:
+		return true
+	}
+	return false
+}
+
+// slowProcessor is how long a processor may run before that is told: the
+// program that feeds us may be waiting for it.
+const slowProcessor = time.Minute
+
+func startProcessor(env *proc.Env) starter {
+	return func(l *log, previous, processed, state, newstate fsys.File) (child.Status, error) {
+		fd := func(f fsys.File) int { return int(f.(descriptor).Fd()) }
+		stderr, _ := proc.Descriptor(env.Files[2])
+		p, err := child.Start(&child.Command{
+			Argv:  []string{"sh", "-c", *l.processor},
+			Path:  "/bin/sh",
+			Vars:  env.Vars,
+			Dir:   l.path,
+			Files: []int{fd(previous), fd(processed), stderr, -1, fd(state), fd(newstate)},
+		})
+		if err != nil {
+			return 0, err
+		}
+		slow := time.AfterFunc(slowProcessor, func() {
+			env.Warn(errors.New("processor still running in " + strerr.Clean(l.name)))
+		})
+		defer slow.Stop()
+		return p.Wait()
+	}
+}
