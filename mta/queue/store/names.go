@@ -31,9 +31,18 @@ type ID uint64
 
 func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
 
-func (id ID) split(dir string) string {
-	return dir + "/" + strconv.FormatUint(uint64(id%layout.Split), 10) + "/" + id.String()
+// Dir returns the directory of dir (mess, info, local or remote) that a
+// message's file is in.
+func (id ID) Dir(dir string) string {
+	return dir + "/" + strconv.FormatUint(uint64(id%layout.Split), 10)
 }
+
+// Split returns S/N, the name below mess/ by which the spawners know a message.
+func (id ID) Split() string {
+	return strconv.FormatUint(uint64(id%layout.Split), 10) + "/" + id.String()
+}
+
+func (id ID) split(dir string) string { return dir + "/" + id.Split() }
 
 // Names of a message's files, relative to the queue directory.
 func (id ID) Mess() string   { return id.split("mess") }

@@ -1,0 +1,245 @@
+package send
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"paperpath/internal/fsys"
+	"paperpath/mta/queue/store"
+)
+
+// finish asks for the end of a message: everything done, or corrupt.
+type finish struct {
+	id      store.ID
+	corrupt string // the file that cannot be read
+}
+
+// finisher takes messages out of the queue. It is the only one that has
+// mess/N removed: N may belong to a new message the instant after, and who
+// then says "remove N" once more removes that.
+type finisher struct {
+	fs       fsys.FS
+	log      *logger
+	clock    func() time.Time
+	cleaner  *cleaner
+	injector *injector
+	again    func(id store.ID, after int64) // the scheduler's: to be finished later
+	work     *mailbox[finish]
+
+	bounces  []store.ID    // whose bounces are to be injected
+	injected chan struct{} // a token for each that ended
+	active   int           // being injected now
+	ended    sync.WaitGroup
+
+	mess []string // directories still to be looked at in this cleanup
+}
+
+// maxBounces is how many bounces are injected at the same time.
+const maxBounces = 4
+
+func newFinisher(fs fsys.FS, log *logger, clock func() time.Time, c *cleaner, in *injector, again func(store.ID, int64)) *finisher {
+	return &finisher{
+		fs: fs, log: log, clock: clock, cleaner: c, injector: in, again: again,
+		work:     newMailbox[finish](),
+		injected: make(chan struct{}, maxBounces),
+	}
+}
+
+func (f *finisher) run(stop <-chan struct{}) {
+	f.mess = store.Subdirs("mess")
+	cleanup := time.NewTimer(0)
+	for {
+		select {
+		case <-stop:
+			f.endLast()
+			return
+		case <-f.work.ready:
+			f.end(f.work.take())
+		case <-f.injected:
+			f.active--
+		case <-cleanup.C:
+			if f.removeOwnerless(); len(f.mess) == 0 {
+				f.mess = store.Subdirs("mess")
+				cleanup.Reset(sleepCleanup * time.Second)
+			} else {
+				cleanup.Reset(0) // but what is to be finished first
+			}
+		}
+		f.startBounces()
+		f.log.flush()
+	}
+}
+
+// endLast ends what the last deliveries brought to its end.
+func (f *finisher) endLast() {
+	f.end(f.work.take())
+	f.startBounces()
+	f.ended.Wait()
+	f.end(f.work.take())
+}
+
+// end ends messages (messdone), those that came together sharing the syncs.
+//
+//	-todo +info -local -remote ?bounce      bounce
+//	-todo +info -local -remote -bounce      remove info, sync
+//	+mess                                   remove mess
+func (f *finisher) end(work []finish) {
+	var ended []store.ID
+	// That todo/N is gone must be known to the disk before mess/N goes: else
+	// a cut brings the envelope back, and another message may get the number.
+	dirs := map[string]bool{"todo": true}
+	for _, w := range work {
+		switch {
+		case w.corrupt != "":
+			f.hold(w.id, w.corrupt)
+		case f.ready(w.id):
+			f.log.line("end msg ", w.id.String())
+			if err := f.fs.Remove(w.id.Info()); err != nil {
+				f.log.line("warning: unable to unlink ", w.id.Info(), "; will try again later")
+				f.again(w.id, sleepSysfail)
+				continue
+			}
+			dirs[w.id.Dir("info")] = true
+			ended = append(ended, w.id)
+		}
+	}
+	if len(ended) == 0 {
+		return
+	}
+	for dir := range syncDirs(f.fs, dirs) {
+		// Their mess/N waits for the cleanup: 36 hours too long is no harm.
+		f.log.line("warning: unable to sync ", dir)
+		return
+	}
+	f.removeMess(ended)
+}
+
+func (f *finisher) removeMess(ids []store.ID) {
+	answers, ok := f.cleaner.do(store.CleanMess, ids...)
+	if !ok {
+		return
+	}
+	for i, a := range answers {
+		if a != store.CleanOK {
+			f.log.line("warning: qmail-clean unable to clean up ", store.CleanMess, ids[i].String())
+		}
+	}
+}
+
+// ready reports whether a message has come to its end: no recipients, no
+// envelope, no bounce. A bounce goes first, and the message comes again when
+// that is in the queue.
+func (f *finisher) ready(id store.ID) bool {
+	for _, want := range [...]struct {
+		name  string
+		there bool
+	}{
+		// Still a list: the scheduler knows and will come again. The info
+		// gone: it came twice.
+		{id.Local(), false}, {id.Remote(), false}, {id.Todo(), false}, {id.Info(), true},
+	} {
+		switch _, err := f.fs.Stat(want.name); {
+		case err != nil && !errors.Is(err, syscall.ENOENT):
+			f.log.line("warning: unable to stat ", want.name, "; will try again later")
+			f.again(id, sleepSysfail)
+			return false
+		case (err == nil) != want.there:
+			return false
+		}
+	}
+	switch _, err := f.fs.Stat(id.Bounce()); {
+	case errors.Is(err, syscall.ENOENT):
+		return true
+	case err != nil:
+		f.log.line("warning: unable to stat ", id.Bounce())
+		f.again(id, sleepSysfail)
+		return false
+	}
+	f.bounces = append(f.bounces, id)
+	return false
+}
+
+// startBounces injects bounces, a few at a time, while other messages go on.
+func (f *finisher) startBounces() {
+	for len(f.bounces) > 0 && f.active < maxBounces {
+		id := f.bounces[0]
+		f.bounces = f.bounces[1:]
+		sender, _, err := store.ReadInfo(f.fs, id)
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			f.hold(id, id.Info())
+			continue
+		case err != nil:
+			f.log.line("warning: trouble reading ", id.Info(), "; will try again later")
+			f.again(id, sleepSysfail)
+			continue
+		}
+		f.active++
+		f.ended.Go(func() {
+			if f.injector.bounce(id, sender) {
+				f.work.put(finish{id: id})
+			} else {
+				f.again(id, sleepSysfail)
+			}
+			f.log.flush()
+			f.injected <- struct{}{}
+		})
+	}
+}
+
+// sleepHold is until the next try for a corrupt message that stays in the
+// queue: qmail-clean is not ours, or cannot.
+const sleepHold = 3600
+
+// hold takes a message out of the queue that cannot be read, keeping every
+// byte: the message itself through qmail-clean, what is ours by a name that no
+// program takes for a message's.
+func (f *finisher) hold(id store.ID, file string) {
+	answers, ok := f.cleaner.do(store.CleanHold, id)
+	if !ok || answers[0] != store.CleanOK {
+		f.log.line("alert: ", file, " is corrupt; message stays in the queue")
+		f.again(id, sleepHold)
+		return
+	}
+	f.log.line("alert: ", file, " is corrupt; message is held in corrupt/", id.String(), ".mess")
+	for _, name := range [...]string{id.Local(), id.Remote(), id.Bounce(), id.Info()} {
+		if err := f.fs.Rename(name, name+".corrupt"); err != nil && !errors.Is(err, syscall.ENOENT) {
+			f.log.line("warning: unable to rename ", name)
+		}
+	}
+	f.injector.note(id, file)
+}
+
+// removeOwnerless looks for messages that no envelope speaks of, in one
+// directory: their qmail-queue was killed, or a crash came between the removal
+// of info/N and of mess/N (cleanup_do).
+func (f *finisher) removeOwnerless() {
+	dir := f.mess[0]
+	f.mess = f.mess[1:]
+	ids, err := store.List(f.fs, dir)
+	if err != nil {
+		f.log.line("alert: unable to opendir ", dir, ", trying later...")
+		return
+	}
+	for _, id := range ids {
+		if f.ownerless(id) {
+			f.removeMess([]store.ID{id})
+		}
+	}
+}
+
+func (f *finisher) ownerless(id store.ID) bool {
+	// The change time, which nobody can set, where C uses the access time.
+	st, err := f.fs.Stat(id.Mess())
+	if err != nil || f.clock().Sub(st.Ctime) <= store.Ossified {
+		return false
+	}
+	for _, name := range [...]string{id.Info(), id.Todo()} {
+		if _, err := f.fs.Stat(name); !errors.Is(err, syscall.ENOENT) {
+			return false
+		}
+	}
+	return true
+}
