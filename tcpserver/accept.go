@@ -29,19 +29,20 @@ type server struct {
 	// mu is also held while a process is created, until it is in children:
 	// the reaper must not see it before that, nor take from ForkExec the one
 	// that could not be executed.
-	mu       sync.Mutex
-	below    sync.Cond // count < limit
-	count    uint64    // of connections, those still being looked up included
-	children map[int]bool
+	mu          sync.Mutex
+	room        sync.Cond // for another connection
+	count       uint64    // of connections, those being prepared included
+	preparing   uint64    // connections that this process still holds
+	maxPrepared uint64
+	children    map[int]bool
 }
 
 // serve accepts connections until SIGTERM. Those that are being served go on.
 func (s *server) serve(term <-chan os.Signal) error {
-	s.below.L = &s.mu
+	s.room.L = &s.mu
+	s.maxPrepared = maxPrepared()
 	s.children = make(map[int]bool)
-	if !s.hasLocalHost || s.remoteHost || s.remoteInfo {
-		touchPoller()
-	}
+	touchPoller()
 	s.mu.Lock()
 	s.status()
 	s.mu.Unlock()
@@ -56,14 +57,22 @@ func (s *server) serve(term <-chan os.Signal) error {
 	}
 }
 
-// touchPoller makes the runtime open what it needs to wait on sockets, for the
-// look-ups. Later, with every descriptor taken by a flood of connections, that
+// touchPoller makes the runtime open the descriptors it needs for timers and
+// sockets. Later, with every descriptor taken by a flood of connections, that
 // would end the process.
-func touchPoller() {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
+func touchPoller() { time.Sleep(time.Nanosecond) }
+
+// maxPrepared returns how many connections may be looked up at a time: each
+// holds its socket, one for questions, and two descriptors while the process
+// is created. The others wait in the backlog. (The C program forks at once and
+// leaves all that to the child.)
+func maxPrepared() uint64 {
+	const each, spare = 4, 16
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur < spare+each {
+		return 1
 	}
+	return (l.Cur - spare) / each
 }
 
 const (
@@ -75,8 +84,8 @@ func (s *server) accept() error {
 	var complained time.Time
 	for {
 		s.mu.Lock()
-		for s.count >= s.limit {
-			s.below.Wait()
+		for s.count >= s.limit || s.preparing >= s.maxPrepared {
+			s.room.Wait()
 		}
 		s.mu.Unlock()
 
@@ -103,6 +112,7 @@ func (s *server) accept() error {
 		}
 		s.mu.Lock()
 		s.count++
+		s.preparing++
 		s.status()
 		s.mu.Unlock()
 		go s.connect(fd, remote)
@@ -116,10 +126,12 @@ func (s *server) connect(fd int, remote netip.AddrPort) {
 	// place is free only after that.
 	started := c.run(remote)
 	unix.Close(fd)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.preparing--
+	s.room.Signal()
 	if !started {
-		s.mu.Lock()
 		s.release()
-		s.mu.Unlock()
 	}
 }
 
@@ -157,7 +169,7 @@ func (s *server) reapAll() {
 // release counts a connection off. The caller holds mu.
 func (s *server) release() {
 	s.count--
-	s.below.Signal()
+	s.room.Signal()
 	s.status()
 }
 
