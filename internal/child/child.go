@@ -2,13 +2,15 @@
 //
 // A child gets exactly the descriptors it is given: everything else in this
 // house is opened close-on-exec, and what was inherited is marked so by the
-// daemons at their start (sys.CloseOnExecFrom).
+// daemons at their start (sys.CloseOnExecFrom). What softlimit asked for and this
+// program could not live under is set for a child that can (package limit).
 package child
 
 import (
 	"os"
 	"syscall"
 
+	"paperpath/internal/limit"
 	"paperpath/internal/proc"
 )
 
@@ -41,7 +43,8 @@ func Start(c *Command) (*Process, error) {
 	}
 	var pid int
 	start := func(file string) (err error) {
-		pid, err = syscall.ForkExec(file, c.Argv, attr)
+		file, argv := limit.ForChild(c.Vars, c.Dir, file, c.Argv)
+		pid, err = syscall.ForkExec(file, argv, attr)
 		return err
 	}
 	var err error

@@ -21,19 +21,19 @@ import (
 	"paperpath/internal/fsys"
 )
 
-// ErrNone means that the file is no ELF file of 64 bits and little-endian
-// order with the Go linker's section.
+// ErrNone means that the file is no ELF file with the Go linker's section.
 var ErrNone = errors.New("not a Go program")
 
 // maxSize bounds each part that is read; real ones have a few kilobytes.
 const maxSize = 1 << 20
 
 var (
-	magic = []byte("\x7fELF\x02\x01") // 64 bits, little-endian
+	magic = []byte("\x7fELF")
 	mark  = []byte("\xff Go buildinf:")
 )
 
-// Info returns the module information of the program in a file.
+// Info returns the module information of the program in a file; it is empty if
+// a Go older than 1.18 made the program, or made it without modules.
 func Info(name string) (string, error) {
 	f, err := fsys.OS{}.Open(name, fsys.RDONLY, 0)
 	if err != nil {
@@ -49,26 +49,39 @@ func Read(f io.ReaderAt) (string, error) {
 	if err != nil || !bytes.HasPrefix(head, magic) {
 		return "", ErrNone
 	}
-	le := binary.LittleEndian
-	entry, count, names := uint64(le.Uint16(head[58:])), uint64(le.Uint16(head[60:])), uint64(le.Uint16(head[62:]))
-	if entry < 64 || names >= count {
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[5] == 2 { // ELFDATA2MSB
+		order = binary.BigEndian
+	}
+	wide := head[4] == 2 // ELFCLASS64
+	// The section headers: where they are, the size of one, how many, and which
+	// of them has their names.
+	start, fields := uint64(order.Uint32(head[32:])), head[46:]
+	if wide {
+		start, fields = order.Uint64(head[40:]), head[58:]
+	}
+	entry, count, names := uint64(order.Uint16(fields)), uint64(order.Uint16(fields[2:])), uint64(order.Uint16(fields[4:]))
+	if entry < 40 || wide && entry < 64 || names >= count {
 		return "", ErrNone
 	}
-	table, err := read(f, le.Uint64(head[40:]), entry*count)
+	table, err := read(f, start, entry*count)
 	if err != nil {
 		return "", ErrNone
 	}
 	// section reads section i.
 	section := func(i uint64) ([]byte, error) {
 		e := table[i*entry:]
-		return read(f, le.Uint64(e[24:]), le.Uint64(e[32:]))
+		if wide {
+			return read(f, order.Uint64(e[24:]), order.Uint64(e[32:]))
+		}
+		return read(f, uint64(order.Uint32(e[16:])), uint64(order.Uint32(e[20:])))
 	}
 	strtab, err := section(names)
 	if err != nil {
 		return "", ErrNone
 	}
 	for i := range count {
-		at := le.Uint32(table[i*entry:])
+		at := order.Uint32(table[i*entry:])
 		if uint64(at) < uint64(len(strtab)) && bytes.HasPrefix(strtab[at:], []byte(".go.buildinfo\x00")) {
 			data, err := section(i)
 			if err != nil {
@@ -90,13 +103,19 @@ func read(f io.ReaderAt, offset, size uint64) ([]byte, error) {
 }
 
 func parse(b []byte) (string, error) {
-	if len(b) < 32 || !bytes.HasPrefix(b, mark) || b[15]&2 == 0 {
+	if len(b) < 32 || !bytes.HasPrefix(b, mark) {
 		return "", ErrNone
+	}
+	if b[15]&2 == 0 {
+		return "", nil // pointers, which lead into the data
 	}
 	_, rest, ok1 := cut(b[32:])
 	info, _, ok2 := cut(rest)
-	if !ok1 || !ok2 || len(info) < 33 {
+	if !ok1 || !ok2 {
 		return "", ErrNone
+	}
+	if len(info) < 33 {
+		return "", nil
 	}
 	return string(info[16 : len(info)-16]), nil
 }

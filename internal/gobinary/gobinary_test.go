@@ -57,12 +57,53 @@ func elf(section []byte) []byte {
 	const strtab = "\x00.go.buildinfo\x00"
 	b := make([]byte, 64+2*64)
 	copy(b, magic)
+	b[4], b[5] = 2, 1
 	b[40], b[58], b[60], b[62] = 64, 64, 2, 1
 	b[64] = 1                                    // section 0: its name is at 1
 	b[64+24], b[64+32] = 208, byte(len(section)) // where, how long
 	b[128+24], b[128+32] = 192, byte(len(strtab))
 	b = append(b, strtab+"\x00"...)
 	return append(b, section...)
+}
+
+// elf32 is elf for 32 bits and the other order.
+func elf32(section []byte) []byte {
+	const strtab = "\x00.go.buildinfo\x00"
+	b := make([]byte, 64+2*40)
+	copy(b, magic)
+	b[4], b[5] = 1, 2
+	b[35], b[47], b[49], b[51] = 64, 40, 2, 1
+	b[64+3] = 1
+	b[64+19], b[64+23] = 160, byte(len(section))
+	b[104+19], b[104+23] = 144, byte(len(strtab))
+	b = append(b, strtab+"\x00"...)
+	return append(b, section...)
+}
+
+func TestKindsOfFiles(t *testing.T) {
+	header := "\xff Go buildinf:\x08"
+	rest := strings.Repeat("\x00", 16) + "\x04go1." + "\x25" +
+		strings.Repeat("s", 16) + "path\t" + strings.Repeat("e", 16)
+	for _, c := range []struct {
+		name    string
+		section string
+		info    string
+	}{
+		{"with modules", header + "\x02" + rest, "path\t"},
+		{"without", header + "\x02" + strings.Repeat("\x00", 16) + "\x04go1.\x00", ""},
+		{"before Go 1.18", header + "\x00" + rest, ""},
+	} {
+		for _, file := range [][]byte{elf([]byte(c.section)), elf32([]byte(c.section))} {
+			if info, err := Read(bytes.NewReader(file)); err != nil || info != c.info {
+				t.Errorf("%s: %q, %v; want %q", c.name, info, err, c.info)
+			}
+		}
+	}
+	for _, section := range []string{"", header, "\xff No buildinf:\x08\x02" + rest, header + "\x02" + rest[:30]} {
+		if info, err := Read(bytes.NewReader(elf([]byte(section)))); err == nil {
+			t.Errorf("section %q: %q", section, info)
+		}
+	}
 }
 
 func FuzzRead(f *testing.F) {

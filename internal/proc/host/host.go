@@ -4,8 +4,8 @@ package host
 import (
 	"context"
 	"os"
-	"syscall"
 
+	"paperpath/internal/limit"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
@@ -41,7 +41,7 @@ func exec(_ context.Context, env *proc.Env, argv []string) error {
 		}
 	}
 	err := proc.SearchPath(env.Vars, argv[0], func(file string) error {
-		return syscall.Exec(file, argv, env.Vars)
+		return limit.Exec(file, argv, env.Vars)
 	})
 	return strerr.Unable("run", argv[0], err)
 }

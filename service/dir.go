@@ -1,0 +1,158 @@
+package service
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/sys"
+)
+
+// Dir is a service directory that is held open: it stays the same one when it
+// is renamed or its link is removed. Errors are the kernel's.
+type Dir struct{ fd *sys.FD }
+
+// Open opens the service directory name, which is relative to env.Dir.
+func Open(env *proc.Env, name string) (*Dir, error) {
+	if name == "" {
+		return nil, unix.ENOENT
+	}
+	if env.Dir != "" && !filepath.IsAbs(name) {
+		name = env.Dir + "/" + name
+	}
+	return open(unix.AT_FDCWD, name)
+}
+
+// Sub opens a service directory below d: the logger's.
+func (d *Dir) Sub(name string) (*Dir, error) { return open(d.at(), name) }
+
+// open does what chdir(2) would check too: looking up "." wants search
+// permission on the directory itself, which O_PATH alone does not.
+func open(at int, name string) (*Dir, error) {
+	fd, err := sys.OpenAt(at, name+"/.", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{fd}, nil
+}
+
+func (d *Dir) at() int { return int(d.fd.Fd()) }
+
+// Fd returns the number of the descriptor (O_PATH).
+func (d *Dir) Fd() uintptr { return d.fd.Fd() }
+
+// Close gives the directory up.
+func (d *Dir) Close() error { return d.fd.Close() }
+
+// ID returns device and inode, which are what makes two names one service.
+func (d *Dir) ID() (dev, ino uint64, err error) {
+	var st unix.Stat_t
+	err = unix.Fstat(d.at(), &st)
+	return uint64(st.Dev), st.Ino, err
+}
+
+// ErrNotFIFO is the error for a control file that is something else.
+var ErrNotFIFO = errors.New("not a fifo")
+
+// Control sends orders; ENXIO means that no supervise listens. All letters go
+// out in one write, so that those of two senders do not mix. What is not a fifo
+// is not written to, nor what a symbolic link points to: the directory may
+// belong to somebody who is not the caller.
+func (d *Dir) Control(letters []byte) error {
+	fd, err := sys.OpenAt(d.at(), "supervise/control", unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer fd.Close()
+	if err := isFIFO(fd); err != nil {
+		return err
+	}
+	if _, err := fd.Write(letters); err != nil {
+		return &WriteError{err}
+	}
+	return nil
+}
+
+// WriteError is an error of writing, after the opening went well.
+type WriteError struct{ Err error }
+
+func (e *WriteError) Error() string { return e.Err.Error() }
+func (e *WriteError) Unwrap() error { return e.Err }
+
+func isFIFO(fd *sys.FD) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(fd.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return ErrNotFIFO
+	}
+	return nil
+}
+
+// OK returns nil if supervise runs; ENXIO and ENOENT mean that it does not.
+func (d *Dir) OK() error {
+	fd, err := sys.OpenAt(d.at(), "supervise/ok", unix.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	return fd.Close()
+}
+
+// Locked reports whether a supervise holds the lock, which it does from before
+// it can be spoken to until it is gone. (The lock is taken for an instant.)
+func (d *Dir) Locked() bool {
+	fd, err := sys.OpenAt(d.at(), "supervise/lock", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer fd.Close()
+	return sys.Lock(int(fd.Fd()), false) == unix.EWOULDBLOCK
+}
+
+// Down reports whether the file "down" exists.
+func (d *Dir) Down() (bool, error) { return d.exists("down") }
+
+// HasLog reports whether there is a "log".
+func (d *Dir) HasLog() (bool, error) { return d.exists("log") }
+
+func (d *Dir) exists(name string) (bool, error) {
+	var st unix.Stat_t
+	switch err := unix.Fstatat(d.at(), name, &st, 0); err {
+	case nil:
+		return true, nil
+	case unix.ENOENT:
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// OpenStatus opens supervise/status for ReadStatus.
+func (d *Dir) OpenStatus() (*sys.FD, error) {
+	return sys.OpenAt(d.at(), "supervise/status", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
+// ReadStatus reads and closes an open status file; ErrFormat means that it is
+// too short.
+func ReadStatus(fd *sys.FD) (Status, error) {
+	defer fd.Close()
+	var b [StatusLen]byte
+	n, err := fd.Read(b[:])
+	if err != nil && err != io.EOF {
+		return Status{}, err
+	}
+	return ParseStatus(b[:n])
+}
+
+// Status reads supervise/status.
+func (d *Dir) Status() (Status, error) {
+	fd, err := d.OpenStatus()
+	if err != nil {
+		return Status{}, err
+	}
+	return ReadStatus(fd)
+}

@@ -1,0 +1,124 @@
+package service
+
+import (
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
+)
+
+// Owner is supervise's side of the files: it holds the lock, listens to the
+// orders and writes the status.
+type Owner struct {
+	dir  *Dir
+	name string // for messages
+
+	lock    *sys.FD
+	control *sys.FD
+	writer  *sys.FD // keeps control from coming to its end when a sender leaves
+	ok      *sys.FD
+}
+
+// Acquire takes the lock of the service and makes ready to take orders. name is
+// what messages call the directory. The service does not look supervised to svok
+// until Ready.
+func (d *Dir) Acquire(name string) (*Owner, error) {
+	if err := d.makeDir(); err != nil {
+		return nil, err
+	}
+	o := &Owner{dir: d, name: name}
+	var err error
+	o.lock, err = d.openFile("lock", unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT, 0o600)
+	if err == nil {
+		err = sys.Lock(int(o.lock.Fd()), false)
+	}
+	if err != nil {
+		return nil, strerr.Unable("acquire", name+"/supervise/lock", err)
+	}
+	unix.Mkfifoat(d.at(), "supervise/control", 0o600) // the open says what is wrong
+	o.control, err = d.openFIFO("control", unix.O_RDONLY)
+	if err != nil {
+		return nil, strerr.Unable("read", name+"/supervise/control", err)
+	}
+	o.writer, err = d.openFIFO("control", unix.O_WRONLY)
+	if err != nil {
+		return nil, strerr.Unable("write", name+"/supervise/control", err)
+	}
+	return o, nil
+}
+
+// Ready makes svok and svstat see that the service is supervised. It comes
+// after the first Announce, so that they do not see an old status.
+func (o *Owner) Ready() (err error) {
+	unix.Mkfifoat(o.dir.at(), "supervise/ok", 0o600)
+	o.ok, err = o.dir.openFIFO("ok", unix.O_RDONLY)
+	if err != nil {
+		return strerr.Unable("read", o.name+"/supervise/ok", err)
+	}
+	return nil
+}
+
+// makeDir makes the directory supervise. A link that leads nowhere gets its
+// goal made: that is how Debian keeps the files outside /etc.
+func (d *Dir) makeDir() error {
+	if unix.Mkdirat(d.at(), "supervise", 0o700) == nil {
+		return nil
+	}
+	var goal [unix.PathMax]byte
+	n, err := unix.Readlinkat(d.at(), "supervise", goal[:])
+	switch {
+	case err == nil:
+		unix.Mkdirat(d.at(), string(goal[:n]), 0o700)
+	case err != unix.ENOENT && err != unix.EINVAL:
+		return strerr.Unable("readlink", "./supervise", err)
+	}
+	return nil // whatever is wrong, opening the lock will tell
+}
+
+func (d *Dir) openFile(name string, flags int, perm uint32) (*sys.FD, error) {
+	return sys.OpenAt(d.at(), "supervise/"+name, flags|unix.O_NONBLOCK, perm)
+}
+
+func (d *Dir) openFIFO(name string, flags int) (*sys.FD, error) {
+	fd, err := d.openFile(name, flags|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := isFIFO(fd); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	return fd, nil
+}
+
+// Control returns the fifo that orders come from.
+func (o *Owner) Control() *sys.FD { return o.control }
+
+// Announce replaces supervise/status. It is not synced: after a power cut
+// nothing that it tells is true any more.
+func (o *Owner) Announce(s Status) error {
+	file := o.name + "/supervise/status.new"
+	fd, err := o.dir.openFile("status.new", unix.O_WRONLY|unix.O_TRUNC|unix.O_CREAT, 0o644)
+	if err != nil {
+		return strerr.Unable("open", file, err)
+	}
+	_, err = fd.Write(s.Append(make([]byte, 0, StatusLen)))
+	fd.Close()
+	if err != nil {
+		return strerr.Unable("write", file, err)
+	}
+	err = unix.Renameat(o.dir.at(), "supervise/status.new", o.dir.at(), "supervise/status")
+	if err != nil {
+		return strerr.Unable("rename", file+" to status", err)
+	}
+	return nil
+}
+
+// Release gives everything up, the lock last.
+func (o *Owner) Release() {
+	for _, fd := range []*sys.FD{o.ok, o.writer, o.control, o.lock} {
+		if fd != nil {
+			fd.Close()
+		}
+	}
+}
