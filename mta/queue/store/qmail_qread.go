@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -90,7 +91,8 @@ func appendStats(dst []byte, id ID, birth time.Time, size int64, sender string, 
 	dst = date822.Append(dst, birth)
 	dst = dst[:len(dst)-len(" -0000")]
 	dst = append(dst, " GMT  #"+id.String()+"  "...)
-	dst = append(dst, ID(size).String()+"  <"...)
+	dst = strconv.AppendInt(dst, size, 10)
+	dst = append(dst, "  <"...)
 	dst = appendVisible(dst, sender)
 	dst = append(dst, "> "...)
 	if bouncing {

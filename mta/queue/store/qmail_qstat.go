@@ -20,10 +20,14 @@ var QmailQstat = proc.Program{
 	Run: func(_ context.Context, env *proc.Env) error {
 		fs := fsys.OS{Root: layout.Home(env.Vars) + "/queue"}
 		messages := 0
-		for _, dir := range Subdirs("mess") {
-			messages += countMessages(env, fs, dir)
+		subdirs, err := fs.List("mess") // all there are: a C queue may have more than ours
+		if err != nil {
+			env.Warn(strerr.Unable("read", "mess", err))
 		}
-		_, err := io.WriteString(env.Files[1], "messages in queue: "+strconv.Itoa(messages)+
+		for _, dir := range subdirs {
+			messages += countMessages(env, fs, "mess/"+dir)
+		}
+		_, err = io.WriteString(env.Files[1], "messages in queue: "+strconv.Itoa(messages)+
 			"\nmessages in queue but not yet preprocessed: "+strconv.Itoa(countMessages(env, fs, "todo"))+"\n")
 		return err
 	},
