@@ -4,7 +4,7 @@ import "strings"
 
 // Append appends the field that tokens stand for, with its line end. Lines are
 // folded after commas so that, where the addresses are not longer themselves,
-// none has more than width bytes; width 0 means one line.
+// none has more than width-2 bytes; width 0 means one line.
 func Append(dst []byte, tokens []Token, width int) []byte {
 	f := folder{out: dst, line: len(dst), fold: -1, width: width}
 	var last Kind
