@@ -11,9 +11,9 @@ import (
 	"paperpath/internal/proc/proctest"
 )
 
-// queue makes a stand-in for qmail-queue that keeps what it is given and ends
+// fakeQueue makes a stand-in for qmail-queue that keeps what it is given and ends
 // with a status, and returns the variables to run with it.
-func queue(t *testing.T, dir, status string) proc.Vars {
+func fakeQueue(t *testing.T, dir, status string) proc.Vars {
 	t.Helper()
 	script := "#!/bin/sh\ncat >message || exit 53\ncat <&1 >envelope\nexit " + status + "\n"
 	if err := os.WriteFile(dir+"/queue", []byte(script), 0o755); err != nil {
@@ -39,7 +39,7 @@ func TestForward(t *testing.T) {
 		strings.Repeat("a line\n", 50_000): {"a@b"},
 	} {
 		dir := t.TempDir()
-		r := proctest.Run(&Forward, proctest.Case{Args: recipients, In: body, Vars: queue(t, dir, "0")})
+		r := proctest.Run(&Forward, proctest.Case{Args: recipients, In: body, Vars: fakeQueue(t, dir, "0")})
 		if r.Status != 0 || r.Out != "" || !regexp.MustCompile(`^forward: qp [0-9]+\n$`).MatchString(r.Err) {
 			t.Errorf("status %d, out %q, err %q", r.Status, r.Out, r.Err)
 			continue
@@ -67,7 +67,7 @@ func TestForwardRefused(t *testing.T) {
 		"53": {111, "qq write error or disk full (#4.3.0)"},
 		"71": {111, "mail server temporarily rejected message (#4.3.0)"},
 	} {
-		r := proctest.Run(&Forward, proctest.Case{Args: []string{"a@b"}, In: "x", Vars: queue(t, t.TempDir(), status)})
+		r := proctest.Run(&Forward, proctest.Case{Args: []string{"a@b"}, In: "x", Vars: fakeQueue(t, t.TempDir(), status)})
 		if r.Status != want.status || r.Err != "forward: fatal: "+want.err+"\n" {
 			t.Errorf("%s: status %d, %q", status, r.Status, r.Err)
 		}
@@ -76,7 +76,7 @@ func TestForwardRefused(t *testing.T) {
 
 func TestForwardOutsideQmail(t *testing.T) {
 	for _, name := range []string{"NEWSENDER", "DTLINE"} {
-		vars := queue(t, t.TempDir(), "0")
+		vars := fakeQueue(t, t.TempDir(), "0")
 		vars.Unset(name)
 		r := proctest.Run(&Forward, proctest.Case{Args: []string{"a@b"}, Vars: vars})
 		if want := "forward: fatal: " + name + " not set\n"; r.Status != 100 || r.Err != want {
@@ -89,7 +89,7 @@ func TestForwardOutsideQmail(t *testing.T) {
 func TestForwardReadError(t *testing.T) {
 	dir := t.TempDir()
 	r := proctest.Run(&Forward, proctest.Case{
-		Args: []string{"a@b"}, Vars: queue(t, dir, "0"),
+		Args: []string{"a@b"}, Vars: fakeQueue(t, dir, "0"),
 		Files: map[int]proc.File{0: broken{proctest.Input("Subject: half")}},
 	})
 	if want := "forward: fatal: unable to read message: disk trouble\n"; r.Status != 111 || r.Err != want {
