@@ -73,7 +73,7 @@ func Temporary(err error) bool {
 		syscall.EFBIG, syscall.ENOSPC, syscall.ENETDOWN, syscall.ENETUNREACH, syscall.ENETRESET,
 		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.ENOBUFS, syscall.ETOOMANYREFS,
 		syscall.ECONNREFUSED, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.EUSERS,
-		syscall.EDQUOT, syscall.ESTALE:
+		syscall.EDQUOT, syscall.ESTALE, syscall.ENOLCK:
 		return true
 	}
 	return false

@@ -2,6 +2,9 @@ package strerr
 
 import "syscall"
 
+// words is what error_str.c says for the numbers that Linux has. The three sets
+// of C sources agree. It knows no others ("unknown error"); Text gives the
+// system's words for those.
 var words = map[syscall.Errno]string{
 	syscall.EINTR:           "interrupted system call",
 	syscall.ENOMEM:          "out of memory",
@@ -37,7 +40,7 @@ var words = map[syscall.Errno]string{
 	syscall.EFBIG:           "file too big",
 	syscall.ENOSPC:          "out of disk space",
 	syscall.ESPIPE:          "unseekable descriptor",
-	syscall.EROFS:           "file system is read-only",
+	syscall.EROFS:           "read-only file system",
 	syscall.EMLINK:          "too many links",
 	syscall.EDOM:            "input out of range",
 	syscall.ERANGE:          "output out of range",
@@ -77,17 +80,16 @@ var words = map[syscall.Errno]string{
 	syscall.ENOLCK:          "no locks available",
 	syscall.ENOSYS:          "system call not available",
 	syscall.ENOLINK:         "link severed",
-	syscall.ENOTUNIQ:        "name not unique on network",
 	syscall.ETIME:           "timer expired",
 	syscall.ENOSR:           "out of stream resources",
 	syscall.ENOSTR:          "not a stream device",
-	syscall.ENOPKG:          "package not installed",
-	syscall.ENODATA:         "no data available",
 	syscall.ENOMSG:          "no message of desired type",
 	syscall.EIDRM:           "identifier removed",
 	syscall.EBADMSG:         "bad message type",
 	syscall.EMULTIHOP:       "multihop attempted",
 	syscall.ECOMM:           "communication error",
 	syscall.EADV:            "advertise error",
+	syscall.ENONET:          "machine not on network",
+	syscall.EREMCHG:         "remote address changed",
 	syscall.ESRMNT:          "srmount error",
 }

@@ -2,11 +2,12 @@ package sys
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Account is an entry of the user database.
@@ -17,75 +18,96 @@ type Account struct {
 	Shell    string
 }
 
-// ErrNoAccount means that the database was read and has no such entry; any
+// ErrNoAccount means that the database was asked and has no such entry; any
 // other error means that nobody knows.
 var ErrNoAccount = errors.New("no such account")
 
 // LookupAccount finds a user by name.
-func LookupAccount(name string) (*Account, error) {
-	fields, err := lookup("/etc/passwd", name, 7)
+func LookupAccount(name string) (*Account, error) { return system.account(name) }
+
+// LookupGroup finds the id of a group by name.
+func LookupGroup(name string) (int, error) { return system.group(name) }
+
+// accounts is where the user database is. The files are read here; other
+// sources that /etc/nsswitch.conf names (LDAP, sssd, NIS) speak protocols that
+// only the C library's modules know, so getent(1) is asked for those.
+type accounts struct {
+	passwd, groups string
+	nsswitch       string
+	getent         string
+}
+
+var system = accounts{
+	passwd:   "/etc/passwd",
+	groups:   "/etc/group",
+	nsswitch: "/etc/nsswitch.conf",
+	getent:   "/usr/bin/getent",
+}
+
+// passwd(5): name:password:uid:gid:comment:home:shell
+func (a *accounts) account(name string) (*Account, error) {
+	f, err := a.find("passwd", a.passwd, name, 7)
 	if err != nil {
 		return nil, err
 	}
-	uid, err1 := strconv.ParseUint(fields[2], 10, 32)
-	gid, err2 := strconv.ParseUint(fields[3], 10, 32)
+	uid, err1 := strconv.ParseUint(f[2], 10, 32)
+	gid, err2 := strconv.ParseUint(f[3], 10, 32)
 	if err1 != nil || err2 != nil {
 		return nil, ErrNoAccount
 	}
-	return &Account{name, int(uid), int(gid), fields[5], fields[6]}, nil
+	return &Account{f[0], int(uid), int(gid), f[5], f[6]}, nil
 }
 
-// LookupGroup finds the id of a group by name.
-func LookupGroup(name string) (int, error) {
-	fields, err := lookup("/etc/group", name, 4)
+// group(5): name:password:gid:members
+func (a *accounts) group(name string) (int, error) {
+	f, err := a.find("group", a.groups, name, 4)
 	if err != nil {
 		return 0, err
 	}
-	gid, err := strconv.ParseUint(fields[2], 10, 32)
+	gid, err := strconv.ParseUint(f[2], 10, 32)
 	if err != nil {
 		return 0, ErrNoAccount
 	}
 	return int(gid), nil
 }
 
-func lookup(file, name string, want int) ([]string, error) {
-	if name == "" || strings.ContainsAny(name, ":\n") {
+// find returns the fields of an entry.
+func (a *accounts) find(database, file, name string, fields int) ([]string, error) {
+	if name == "" || strings.ContainsAny(name, ":\n\x00") {
 		return nil, ErrNoAccount
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		if fields := strings.Split(s.Text(), ":"); len(fields) == want && fields[0] == name {
-			return fields, nil
+	var found []string
+	err := eachLine(file, func(line string) (more bool) {
+		f := strings.Split(line, ":")
+		if len(f) == fields && f[0] == name {
+			found = f
 		}
+		return found == nil
+	})
+	if err != nil || found != nil {
+		return found, err
 	}
-	if err := s.Err(); err != nil {
-		return nil, err
+	elsewhere, err := a.elsewhere(database)
+	if err != nil || !elsewhere {
+		return nil, cmp.Or(err, ErrNoAccount)
 	}
-	return nil, ErrNoAccount
+	return a.ask(database, name, fields)
 }
 
-// LookupGroups finds the groups that list a user as a member.
-func LookupGroups(user string) ([]int, error) {
-	f, err := os.Open("/etc/group")
+// eachLine calls f with each line of a file until it has enough. A line may be
+// long: a group has its members in it.
+func eachLine(file string, f func(line string) (more bool)) error {
+	fd, err := Open(file, unix.O_RDONLY, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	var gids []int
-	s := bufio.NewScanner(f)
+	defer fd.Close()
+	s := bufio.NewScanner(fd)
+	s.Buffer(nil, 16<<20)
 	for s.Scan() {
-		fields := strings.Split(s.Text(), ":")
-		if len(fields) != 4 || !slices.Contains(strings.Split(fields[3], ","), user) {
-			continue
-		}
-		if gid, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
-			gids = append(gids, int(gid))
+		if !f(s.Text()) {
+			return nil
 		}
 	}
-	return gids, s.Err()
+	return s.Err()
 }
