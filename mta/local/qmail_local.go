@@ -56,6 +56,7 @@ func qmailLocal(_ context.Context, env *proc.Env) error {
 	// What is not the delivery's but the process's: the rest of this package
 	// leaves the process alone.
 	unix.Umask(layout.Umask) // of the commands; our own files say their mode
+	sys.CloseOnExecFrom(3)   // commands get 0, 1 and 2
 	sys.CatchSIGXFSZ()
 	// A crash of the Go runtime has to look like one: qmail-lspawn takes its
 	// usual status, 2, for a permanent failure, and would bounce the message.
