@@ -47,7 +47,7 @@ func deliver(ctx context.Context, env *proc.Env, report *Report) error {
 	if err != nil {
 		return err
 	}
-	list, port, err := destination(ctx, dnsq.New(env.Vars), set.routes, host)
+	list, port, err := destination(ctx, dnsq.New(env.Vars), ipme.Addresses, set.routes, host)
 	if err != nil {
 		return err
 	}
@@ -104,8 +104,9 @@ func seconds(c *control.Dir, name string, def int) (time.Duration, error) {
 	return time.Duration(min(n, 7*86400)) * time.Second, err
 }
 
-// destination finds where the mail for host goes.
-func destination(ctx context.Context, dns resolver, routes control.Map, host string) ([]exchanger, uint16, error) {
+// destination finds where the mail for host goes; own says which addresses are
+// this machine's.
+func destination(ctx context.Context, dns resolver, own func() ([]netip.Addr, error), routes control.Map, host string) ([]exchanger, uint16, error) {
 	if to, ok := route(routes, host); ok {
 		// A relay that is this machine is the administrator's business:
 		// there may be another server behind the port.
@@ -116,11 +117,11 @@ func destination(ctx context.Context, dns resolver, routes control.Map, host str
 	if err != nil && len(list) == 0 {
 		return nil, 0, err
 	}
-	own, ownErr := ipme.Addresses()
+	mine, ownErr := own()
 	if ownErr != nil {
 		return nil, 0, badSystem
 	}
-	others := better(list, own)
+	others := better(list, mine)
 	if len(others) == 0 {
 		if err != nil {
 			return nil, 0, err // a better exchanger may exist: nobody knows yet

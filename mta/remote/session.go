@@ -61,12 +61,17 @@ func (s *Session) soon() time.Time {
 	return s.end
 }
 
-// command sends a line, if there is one, and returns the code of the reply.
+// command sends a line and returns the code of the reply.
 func (s *Session) command(line string) (int, error) {
 	s.w.WriteString(line)
 	if err := s.w.Flush(); err != nil {
 		return 0, err
 	}
+	return s.hear()
+}
+
+// hear waits for a reply and returns its code.
+func (s *Session) hear() (int, error) {
 	s.conn.SetReadDeadline(s.soon())
 	code, text, err := readReply(s.r)
 	s.text = text
@@ -78,7 +83,7 @@ func (s *Session) command(line string) (int, error) {
 
 // Hello waits for the greeting and says helo. The error is the report.
 func (s *Session) Hello(helo string) error {
-	code, err := s.command("")
+	code, err := s.hear()
 	if err != nil {
 		return s.died()
 	}
@@ -166,13 +171,11 @@ func (s *Session) data(message io.Reader) outcome {
 		return badLine
 	case errors.As(err, &unreadable):
 		return badMessage
-	case err != nil:
-		return s.died()
-	}
-	if s.hasSpoken() {
-		// It answers what it has not seen. A failure may be meant; a success
-		// cannot be. Without the dot it must not keep the message.
-		code, err := s.command("")
+	case s.hasSpoken():
+		// It answers what it has not seen all of, and perhaps has closed the
+		// connection on the rest. A failure may be meant; a success cannot
+		// be. Without the dot it must not keep the message.
+		code, err := s.hear()
 		switch {
 		case err != nil:
 			return s.died()
@@ -180,6 +183,8 @@ func (s *Session) data(message io.Reader) outcome {
 			return s.outcome("D", " failed after I sent the message")
 		}
 		return s.outcome("Z", " failed after I sent the message")
+	case err != nil:
+		return s.died()
 	}
 
 	// From here to the reply, a connection that dies leaves open whether the

@@ -38,8 +38,6 @@ const (
 	apart  = 120     // seconds between time-outs that count
 	pause  = 60 << 6 // seconds that a host is left alone, and as many times
 	spread = 32      // 64 more, drawn anew, so that not all come back at once
-
-	perAddr = 4 // a record is this many times as long as its address
 )
 
 // Table is the pair of tables of one queue.
@@ -102,14 +100,14 @@ func (t *Table) TimedOut(addr netip.Addr) {
 
 // Clear empties both tables.
 func (t *Table) Clear() error {
-	if err := empty(t.lock+"/tcpto6", 16); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := t.empty(v6); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err // (a home that the C programs laid out has none)
 	}
-	return empty(t.lock+"/tcpto", 4)
+	return t.empty(v4)
 }
 
-func empty(name string, addr int) error {
-	f, err := sys.Open(name, os.O_WRONLY, 0)
+func (t *Table) empty(format format) error {
+	f, err := sys.Open(t.lock+"/"+format.name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -117,45 +115,57 @@ func empty(name string, addr int) error {
 	if err := sys.Lock(int(f.Fd()), true); err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, records*perAddr*addr))
+	_, err = f.Write(make([]byte, records*format.record))
 	return err
 }
 
 func (t *Table) clock() uint32 { return uint32(t.now().Unix()) }
 
+// format is one of the two kinds of table.
+type format struct {
+	name   string
+	addr   int // bytes of an address
+	record int // bytes of a record
+}
+
+var (
+	v4 = format{"tcpto", 4, 16}
+	v6 = format{"tcpto6", 16, 32}
+)
+
 // table is one file, locked, with what was in it.
 type table struct {
+	format
 	file *sys.FD
-	addr int // bytes of an address
 	b    []byte
 }
 
 // open returns nil if there is no table.
 func (t *Table) open(addr netip.Addr) *table {
-	name, size := t.lock+"/tcpto", 4
-	if !addr.Is4() {
-		name, size = t.lock+"/tcpto6", 16
+	format := v6
+	if addr.Is4() {
+		format = v4
 	}
-	f, err := sys.Open(name, os.O_RDWR, 0)
+	f, err := sys.Open(t.lock+"/"+format.name, os.O_RDWR, 0)
 	if err != nil {
 		return nil
 	}
-	rows := &table{file: f, addr: size, b: make([]byte, records*perAddr*size)}
+	r := &table{format, f, make([]byte, records*format.record)}
 	if err := sys.Lock(int(f.Fd()), true); err != nil {
 		f.Close()
 		return nil
 	}
-	n, err := io.ReadFull(f, rows.b)
-	rows.b = rows.b[:n-n%(perAddr*size)]
-	if len(rows.b) == 0 || err != nil && err != io.ErrUnexpectedEOF {
+	n, err := io.ReadFull(f, r.b)
+	r.b = r.b[:n-n%r.record]
+	if len(r.b) == 0 || err != nil && err != io.ErrUnexpectedEOF {
 		f.Close()
 		return nil
 	}
-	return rows
+	return r
 }
 
-func (r *table) row(i int) []byte  { return r.b[i*perAddr*r.addr:][:perAddr*r.addr] }
-func (r *table) rows() int         { return len(r.b) / (perAddr * r.addr) }
+func (r *table) rows() int         { return len(r.b) / r.record }
+func (r *table) row(i int) []byte  { return r.b[i*r.record:][:r.record] }
 func (r *table) count(i int) byte  { return r.row(i)[r.addr] }
 func (r *table) when(i int) uint32 { return binary.LittleEndian.Uint32(r.row(i)[r.addr+4:]) }
 
