@@ -1,3 +1,20 @@
+// Package queue is the door to the mail queue: what a program says to
+// qmail-queue, and what qmail-queue answers by the way it ends.
+//
+// A client starts one qmail-queue for one message and writes to two pipes
+// (qmail-queue(8), qmail.c):
+//
+//	descriptor 0   the message, to the end of the pipe
+//	descriptor 1   the envelope:  F sender \0  ( T recipient \0 )*  \0
+//	descriptor 6   the other way: one line of text that goes with status 82
+//
+// The last NUL of the envelope is the client's word that message and
+// recipients are complete. A client that dies or gives up closes the pipe
+// without it, and nothing is queued. The answer is an exit status (package
+// answer).
+//
+// $QMAILQUEUE names a program to run in qmail-queue's place: a filter, or a
+// client of another queue.
 package queue
 
 import (
@@ -12,7 +29,12 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/mta/queue/answer"
 )
+
+// MaxAddress is the longest sender or recipient, with its final NUL, that
+// qmail-queue takes.
+const MaxAddress = answer.MaxAddress
 
 // bufferSize saves system calls and stays below what a pipe holds (64 kB).
 const bufferSize = 16 << 10
@@ -83,9 +105,9 @@ func Start(home string, vars proc.Vars) (*Client, error) {
 		textR.Close()
 		return nil, err // fork(2) or its pipe
 	case unix.Access(home+"/.", unix.X_OK) != nil:
-		c.notRun = StatusHome
+		c.notRun = answer.Home
 	default:
-		c.notRun = statusExec
+		c.notRun = answer.NotRun
 	}
 	return c, nil
 }
@@ -160,7 +182,7 @@ func (c *Client) endMessage() {
 }
 
 // Close ends the envelope, waits for qmail-queue and returns its answer: ""
-// if the message is queued, else a text as [Answer] describes it.
+// if the message is queued, else a text as answer.Text describes it.
 func (c *Client) Close() string {
 	if c.message != nil {
 		c.failed = true // there is no envelope
@@ -175,7 +197,7 @@ func (c *Client) Close() string {
 	c.envelope.Close()
 	if c.process == nil {
 		c.text.Close()
-		return Answer(c.notRun)
+		return answer.Text(c.notRun)
 	}
 	// Before waiting: the program may block on a full pipe. Closing then cuts
 	// off one that goes on talking.
@@ -185,23 +207,23 @@ func (c *Client) Close() string {
 	if err != nil {
 		return "Zqq waitpid surprise (#4.3.0)"
 	}
-	return c.answer(status, string(text))
+	return c.verdict(status, string(text))
 }
 
-func (c *Client) answer(status child.Status, text string) string {
+func (c *Client) verdict(status child.Status, text string) string {
 	if status.Crashed() {
 		return "Zqq crashed (#4.3.0)"
 	}
 	code := status.Code()
 	if code == 0 && c.failed {
-		return Answer(StatusRead) // it cannot have seen all of it
+		return answer.Text(answer.Read) // it cannot have seen all of it
 	}
-	if code == statusText {
+	if code == answer.Custom {
 		if line := oneLine(text); len(line) > 2 {
 			return line
 		}
 	}
-	return Answer(code)
+	return answer.Text(code)
 }
 
 // oneLine keeps a text from outside from becoming a second reply in an SMTP

@@ -36,7 +36,7 @@ import (
 	"paperpath/internal/date822"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
-	"paperpath/mta/queue"
+	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/store"
 )
 
@@ -102,7 +102,7 @@ func (m *entry) receive(message, envelope io.Reader) error {
 // this message to the recipients of an old one. Such a number is skipped, and
 // its file kept meanwhile, so that the file system must hand out another.
 func (m *entry) number() error {
-	status := queue.StatusPid
+	status := answer.Pid
 	for seq := 1; seq <= numbers; seq++ {
 		pid := "pid/" + strconv.Itoa(m.client.PID) + "." +
 			strconv.FormatInt(m.client.Time.Unix(), 10) + "." + strconv.Itoa(seq)
@@ -111,14 +111,14 @@ func (m *entry) number() error {
 			continue // of a process with our pid in another namespace, or long dead
 		}
 		if err != nil {
-			return proc.Exit(queue.StatusPid)
+			return proc.Exit(answer.Pid)
 		}
 		m.pid = append(m.pid, pid)
 		status, err = m.name(f, pid)
 		if err == nil {
 			m.mess = f
 			if m.removePid() != nil {
-				return proc.Exit(queue.StatusPid)
+				return proc.Exit(answer.Pid)
 			}
 			return nil
 		}
@@ -135,20 +135,20 @@ func (m *entry) number() error {
 func (m *entry) name(f fsys.File, pid string) (status int, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return queue.StatusPid, err
+		return answer.Pid, err
 	}
 	m.id = store.ID(info.Ino)
 	_, err = m.fs.Lstat(m.id.Todo())
 	if err == nil {
-		return queue.StatusTodo, syscall.EEXIST
+		return answer.Todo, syscall.EEXIST
 	}
 	if !errors.Is(err, syscall.ENOENT) {
-		return queue.StatusTodo, err
+		return answer.Todo, err
 	}
 	if err := m.removeStale(m.id.Intd()); err != nil {
-		return queue.StatusIntd, err
+		return answer.Intd, err
 	}
-	return queue.StatusMess, m.fs.Link(pid, m.id.Mess())
+	return answer.Mess, m.fs.Link(pid, m.id.Mess())
 }
 
 // removeStale removes an abandoned intd/N. Nobody else would: the cleaner
@@ -192,7 +192,7 @@ func (m *entry) writeMessage(r io.Reader) error {
 		b = b[:len(b)+n]
 		if len(b) == cap(b) || err != nil {
 			if _, err := m.mess.Write(b); err != nil {
-				return proc.Exit(queue.StatusWrite)
+				return proc.Exit(answer.Write)
 			}
 			b = b[:0]
 		}
@@ -208,15 +208,15 @@ func (m *entry) writeMessage(r io.Reader) error {
 // readStatus tells a client that was too slow from one that broke off.
 func readStatus(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return proc.Exit(queue.StatusTimeout)
+		return proc.Exit(answer.Timeout)
 	}
-	return proc.Exit(queue.StatusRead)
+	return proc.Exit(answer.Read)
 }
 
 func (m *entry) writeEnvelope(r io.Reader) error {
 	f, err := m.fs.Open(m.id.Intd(), fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o644)
 	if err != nil {
-		return proc.Exit(queue.StatusIntd)
+		return proc.Exit(answer.Intd)
 	}
 	m.intd = f
 	head := "u" + strconv.Itoa(m.client.UID) + "\x00p" + strconv.Itoa(m.client.PID) + "\x00"
@@ -227,16 +227,16 @@ func (m *entry) writeEnvelope(r io.Reader) error {
 // the two files first, so that their data is on its way in one journal commit.
 func (m *entry) settle() error {
 	if m.mess.Sync() != nil || m.mess.Close() != nil {
-		return proc.Exit(queue.StatusWrite)
+		return proc.Exit(answer.Write)
 	}
 	if m.intd.Sync() != nil || m.intd.Close() != nil {
-		return proc.Exit(queue.StatusWrite)
+		return proc.Exit(answer.Write)
 	}
 	if m.fs.SyncDir(path.Dir(m.id.Mess())) != nil {
-		return proc.Exit(queue.StatusMess)
+		return proc.Exit(answer.Mess)
 	}
 	if m.expired() {
-		return proc.Exit(queue.StatusTimeout)
+		return proc.Exit(answer.Timeout)
 	}
 	return nil
 }
@@ -248,15 +248,15 @@ func (m *entry) settle() error {
 func (m *entry) publish() error {
 	if m.fs.Link(m.id.Intd(), m.id.Todo()) != nil {
 		m.discard()
-		return proc.Exit(queue.StatusTodo)
+		return proc.Exit(answer.Todo)
 	}
 	if m.fs.SyncDir("todo") != nil {
 		m.fs.Remove(m.id.Todo())
-		return proc.Exit(queue.StatusTodo)
+		return proc.Exit(answer.Todo)
 	}
 	if m.expired() {
 		m.fs.Remove(m.id.Todo())
-		return proc.Exit(queue.StatusTimeout)
+		return proc.Exit(answer.Timeout)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/fsys/crashfs"
 	"paperpath/internal/proc"
-	"paperpath/mta/queue"
+	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/store"
 )
 
@@ -28,7 +28,7 @@ func put(t *testing.T, fs *crashfs.FS, name, text string) {
 }
 
 func TestEnvelopes(t *testing.T) {
-	long := strings.Repeat("x", queue.MaxAddress-1)
+	long := strings.Repeat("x", answer.MaxAddress-1)
 	for _, c := range []struct {
 		in   string
 		want error
@@ -96,7 +96,7 @@ func FuzzEnvelope(f *testing.F) {
 			t.Fatalf("%q became %q", in, out.String())
 		}
 		for i, record := range strings.Split(strings.TrimSuffix("F"+rest, "\x00"), "\x00") {
-			if want := "FT"[min(i, 1)]; record == "" || record[0] != want || len(record) > queue.MaxAddress {
+			if want := "FT"[min(i, 1)]; record == "" || record[0] != want || len(record) > answer.MaxAddress {
 				t.Fatalf("%q: record %q", in, record)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"paperpath/internal/fsys/crashfs"
 	"paperpath/internal/proc"
 	"paperpath/mta/layout"
-	"paperpath/mta/queue"
+	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/store"
 )
 
@@ -68,7 +68,7 @@ func three() []*message {
 	return []*message{
 		{body: "Subject: small\n\nhello\n", sender: "a@b.example", recipients: []string{"c@d.example"}, pid: 101},
 		{body: strings.Repeat("0123456789abcde\n", 4_200), sender: "", recipients: []string{"e@f.example", "g@h.example"}, pid: 102},
-		{body: "", sender: "#@[]", recipients: []string{strings.Repeat("x", queue.MaxAddress-1)}, pid: 103},
+		{body: "", sender: "#@[]", recipients: []string{strings.Repeat("x", answer.MaxAddress-1)}, pid: 103},
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"paperpath/internal/proc"
-	"paperpath/mta/queue"
+	"paperpath/mta/queue/answer"
 )
 
 // copyEnvelope copies the envelope behind head, up to and without its final
@@ -14,7 +14,7 @@ import (
 func copyEnvelope(dst io.Writer, head string, src io.Reader) error {
 	// The buffer is the limit: an address fills it, its NUL included, or is
 	// too long, and that is known without waiting for more.
-	r := bufio.NewReaderSize(src, queue.MaxAddress)
+	r := bufio.NewReaderSize(src, answer.MaxAddress)
 	w := bufio.NewWriter(dst)
 	w.WriteString(head) // the writer keeps its first error for Flush
 	for want := byte('F'); ; want = 'T' {
@@ -26,22 +26,22 @@ func copyEnvelope(dst io.Writer, head string, src io.Reader) error {
 			break
 		}
 		if letter != want {
-			return proc.Exit(queue.StatusEnvelope)
+			return proc.Exit(answer.NotEnvelope)
 		}
 		address, err := r.ReadSlice(0)
 		if err == bufio.ErrBufferFull {
-			return proc.Exit(queue.StatusTooLong)
+			return proc.Exit(answer.TooLong)
 		}
 		if err != nil {
 			return readStatus(err)
 		}
 		w.WriteByte(letter)
 		if _, err := w.Write(address); err != nil {
-			return proc.Exit(queue.StatusWrite)
+			return proc.Exit(answer.Write)
 		}
 	}
 	if w.Flush() != nil {
-		return proc.Exit(queue.StatusWrite)
+		return proc.Exit(answer.Write)
 	}
 	return nil
 }

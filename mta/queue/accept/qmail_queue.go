@@ -12,7 +12,7 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 	"paperpath/mta/layout"
-	"paperpath/mta/queue"
+	"paperpath/mta/queue/answer"
 )
 
 // QmailQueue reads a message from descriptor 0 and its envelope from
@@ -25,16 +25,16 @@ var QmailQueue = proc.Program{
 func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = proc.Exit(queue.StatusBug) // the trace would go to the caller
+			err = proc.Exit(answer.Bug) // the trace would go to the caller
 		}
 	}()
 	ignoreSignals()
 	syscall.Umask(0o033)
 	if os.Chdir(layout.Home(env.Vars)) != nil {
-		return proc.Exit(queue.StatusHome)
+		return proc.Exit(answer.Home)
 	}
 	if os.Chdir("queue") != nil {
-		return proc.Exit(queue.StatusQueue)
+		return proc.Exit(answer.Queue)
 	}
 
 	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
