@@ -71,6 +71,18 @@ func (p *Process) Wait() (Status, error) {
 	}
 }
 
+// Ended is Wait without waiting: ended is false while the child lives.
+func (p *Process) Ended() (s Status, ended bool, err error) {
+	var ws syscall.WaitStatus
+	for {
+		pid, err := syscall.Wait4(p.PID, &ws, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		return Status(ws), pid == p.PID, err
+	}
+}
+
 // Signal sends a signal. The caller knows that the child is not yet reaped.
 func (p *Process) Signal(sig syscall.Signal) error { return syscall.Kill(p.PID, sig) }
 
