@@ -149,23 +149,19 @@ func (c *command) add(b byte) bool {
 
 // execute begins the delivery, or says why not (docmd in spawn.c).
 func (s *spawner) execute(c *command) {
-	n := int(c.number)
+	number := c.number // c is used again
 	d, refusal := s.check(c)
 	if refusal != "" {
-		s.report(c.number, refusal)
+		s.report(number, refusal)
 		return
 	}
-	s.mu.Lock()
-	s.used[n] = true
-	s.mu.Unlock()
+	s.setUsed(number, true)
 	s.running.Add(1)
 	s.with.begin(d, func(report string) {
 		// Free before the report is out: qmail-send may use the number again
 		// as soon as it has read it.
-		s.mu.Lock()
-		s.used[n] = false
-		s.mu.Unlock()
-		s.report(c.number, report)
+		s.setUsed(number, false)
+		s.report(number, report)
 		s.running.Done()
 	})
 }
@@ -201,6 +197,12 @@ func (s *spawner) inUse(number byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used[number]
+}
+
+func (s *spawner) setUsed(number byte, used bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used[number] = used
 }
 
 // open opens a message file and makes sure that it is one.
