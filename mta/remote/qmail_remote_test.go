@@ -95,6 +95,7 @@ var servers = []struct {
 	{"closes after the dot", sent + "close", "r|" + dup, ""},
 	{"resets after the dot", sent + "reset", "r|" + dup, ""},
 	{"closes within the last answer", sent + "+ 25\nclose", "r|" + dup, ""},
+	{"accepts and resets", sent + "> 250 queued\nreset", "r|K127.0.0.1 accepted message.\nRemote host said: 250 queued\n|", "r|" + died},
 	{"accepts and closes", sent + "> 250 queued\nclose", "r|K127.0.0.1 accepted message.\nRemote host said: 250 queued\n|", ""},
 	{"accepts with a long text", sent + "> 250 " + script(strings.Repeat("x", 9000)), "r|K127.0.0.1 accepted message.\nRemote host said: 250 " + strings.Repeat("x", 4996) + "|", ""},
 }
