@@ -121,8 +121,9 @@ func (d *Dir) List(name string) (lines []string, ok bool, err error) {
 func ReadList(fs fsys.FS, name string) (lines []string, ok bool, err error) {
 	text, ok, err := read(fs, name)
 	for l := range bytes.SplitSeq(text, []byte("\n")) {
-		if s := strip(l); s != "" && s[0] != '#' {
-			lines = append(lines, s)
+		if s := strip(l); s != "" && s[0] != '#' && s[0] != 0 {
+			// A NUL ends an entry, as in constmap.c.
+			lines = append(lines, strings.Split(s, "\x00")...)
 		}
 	}
 	return lines, ok, err

@@ -132,7 +132,8 @@ func (m *message) print(in *header.Reader, stdout io.Writer) error {
 	if err := in.WriteBody(out); err != nil {
 		return errRead
 	}
-	// A reader that has seen enough is no failure (C ignores all errors here).
+	// A reader that has seen enough is no failure. (C says nothing of output
+	// that fails at the end, and calls what fails before a read error.)
 	if out.err != nil && !errors.Is(out.err, syscall.EPIPE) {
 		return errors.New("unable to write output")
 	}
