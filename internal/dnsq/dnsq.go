@@ -13,8 +13,8 @@
 // ErrTemporary: a broken, refusing or absent server says nothing about a name.
 //
 // Names are in the dotted form of djb's DNS library (dns_dfd.c, dns_dtda.c):
-// labels between dots, no dot at the end, \ooo (octal) for a byte that would be
-// mistaken for something else. Names that come out are in lower case and hold
+// labels between dots, a dot at the end or not, \ooo (octal) for a byte that would
+// be mistaken for something else. Names that come out are in lower case and hold
 // no byte but a-z 0-9 - _ and such escapes, so that what a stranger wrote into
 // his zone may go into logs and environments as it is. The root is ".".
 package dnsq

@@ -432,7 +432,7 @@ func TestAddrsOfOneKind(t *testing.T) {
 
 func TestNamesNobodyCanHave(t *testing.T) {
 	s := serve(t, zone("www.example.org. A 192.0.2.1"))
-	for _, name := range []string{"", "..", strings.Repeat("a", 64) + ".org", strings.Repeat("a.", 127) + "org"} {
+	for _, name := range []string{"", "..", "a..org", ".org", "a.org..", `a.org\`, strings.Repeat("a", 64) + ".org", strings.Repeat("a.", 127) + "org"} {
 		if _, err := resolver(s).A(context.Background(), name); !errors.Is(err, ErrNone) {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -481,7 +481,6 @@ func TestNames(t *testing.T) {
 	for _, c := range []struct{ ours, library, back string }{
 		{"example.org", "example.org.", "example.org"},
 		{"Example.ORG.", "Example.ORG.", "example.org"},
-		{".a..b.", "a.b.", "a.b"},
 		{`a\056b.org`, `a\046b.org.`, `a\056b.org`},
 		{`a\.b.org`, `a\046b.org.`, `a\056b.org`},
 		{"b\xfccher.org", `b\252cher.org.`, `b\374cher.org`},

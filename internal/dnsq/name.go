@@ -11,27 +11,31 @@ import (
 // together with a length before each and a zero at the end (RFC 1035 section
 // 3.1).
 
-// fromDots reads our form and writes the library's.
+// fromDots reads our form and writes the library's. Where dns_dfd.c drops
+// empty labels, a name that has one is none here, as with res_query(3): mail
+// for a..b is not mail for a.b. One dot at the end may stay.
 func fromDots(name string) (string, bool) {
+	if name == "." {
+		return ".", true
+	}
+	name = strings.TrimSuffix(name, ".")
 	var b strings.Builder
 	size, label := 1, 0
-	end := func() {
-		if label > 0 {
-			b.WriteByte('.')
-			size += 1 + label
-			label = 0
-		}
-	}
 	for i := 0; i < len(name); {
 		c := name[i]
 		i++
 		if c == '.' {
-			end() // dots at either end and doubled ones vanish, as in dns_dfd.c
+			if label == 0 {
+				return "", false
+			}
+			b.WriteByte('.')
+			size += 1 + label
+			label = 0
 			continue
 		}
 		if c == '\\' {
 			if i == len(name) {
-				break
+				return "", false
 			}
 			c = name[i]
 			i++
@@ -52,11 +56,8 @@ func fromDots(name string) (string, bool) {
 			b.Write([]byte{'\\', '0' + c/100, '0' + c/10%10, '0' + c%10})
 		}
 	}
-	end()
-	if b.Len() == 0 {
-		return ".", name == "."
-	}
-	return b.String(), true
+	b.WriteByte('.')
+	return b.String(), label > 0
 }
 
 func plain(c byte) bool {
