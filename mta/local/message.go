@@ -37,15 +37,15 @@ func (d *delivery) checkLoop() error {
 	r := bufio.NewReaderSize(message, max(16<<10, len(want)))
 	inLine := false // the buffer holds the rest of a line too long to be ours
 	for {
-		line, err := r.ReadSlice('\n')
+		text, err := r.ReadSlice('\n')
 		switch {
 		case err == io.EOF:
 			return nil
 		case err != nil && err != bufio.ErrBufferFull:
 			return proc.Verbatim(111, "Unable to read message: "+strerr.Text(err)+". (#4.3.0)")
-		case !inLine && len(line) == 1:
+		case !inLine && len(text) == 1:
 			return nil // the header ends
-		case !inLine && bytes.Equal(line, want):
+		case !inLine && bytes.Equal(text, want):
 			return proc.Verbatim(100, "This message is looping: it already has my Delivered-To line. (#5.4.6)")
 		}
 		inLine = err == bufio.ErrBufferFull
