@@ -2,7 +2,6 @@ package accept
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,7 +143,6 @@ func TestHostileCallers(t *testing.T) {
 		`exec "$1" 1<&3 3<&- 2>&-`,
 		`d=$(mktemp -d); cd "$d"; rmdir "$d"; ` + run,
 		`exec "$1" one -two three 1<&3 3<&-`,
-		"exec env -i " + `"$1" 1<&3 3<&-`,
 	}
 	for _, script := range queuedAlways {
 		before := queued(t, home, by)
@@ -154,21 +152,17 @@ func TestHostileCallers(t *testing.T) {
 		}
 	}
 	refused := map[string]int{
-		`exec "$1" 1<&- 3<&-`:                     54,
-		`exec "$1" 1</dev/null`:                   54,
-		`exec "$1" <&- 1<&-`:                      54,
-		`exec "$1" </ 1<&3`:                       54, // a directory
-		`exec "$1" 1>/dev/null`:                   54, // not readable
-		`ulimit -f 0; ` + run:                     53,
-		`exec "$1" <&3 1</dev/zero`:               91,
-		`printf "Fx\0Tx\0Q" | exec "$1" <&3 1<&0`: -1,
+		`exec "$1" 1<&- 3<&-`:       54,
+		`exec "$1" 1</dev/null`:     54,
+		`exec "$1" <&- 1<&-`:        54,
+		`exec "$1" </ 1<&3`:         54, // a directory
+		`exec "$1" 1>/dev/null`:     54, // not readable
+		`ulimit -f 0; ` + run:       53,
+		`exec "$1" <&3 1</dev/zero`: 91,
 	}
 	for script, want := range refused {
 		before := queued(t, home, by)
 		status, said := attack(t, home, script)
-		if want < 0 {
-			want = status
-		}
 		if status == 0 || status != want || said != "" || queued(t, home, by) != before {
 			t.Errorf("%s: status %d, want %d, said %q, %d messages more", script, status, want, said, queued(t, home, by)-before)
 		}
@@ -178,24 +172,16 @@ func TestHostileCallers(t *testing.T) {
 	}
 
 	// With limits the runtime itself may die, in words of its own.
-	var limits []string
-	for n := 3; n <= 12; n++ {
-		limits = append(limits, fmt.Sprintf("ulimit -n %d; ", n))
-	}
-	for _, kb := range []int{1000, 20_000, 100_000, 400_000, 1_000_000} {
-		limits = append(limits, fmt.Sprintf("ulimit -v %d; ", kb), fmt.Sprintf("ulimit -d %d; ", kb))
-	}
-	limits = append(limits, "ulimit -f 1; ", "ulimit -s 64; ", "ulimit -t 1; ", "ulimit -c unlimited; ")
+	limits := []string{"ulimit -n 3; ", "ulimit -n 4; ", "ulimit -n 5; ", "ulimit -n 6; ", "ulimit -v 1000; ", "ulimit -v 100000; ",
+		"ulimit -d 1000; ", "ulimit -d 60000; ", "ulimit -f 1; ", "ulimit -s 64; ", "ulimit -t 1; "}
 	for _, limit := range limits {
 		// The shell moves the descriptors first: it needs some itself.
 		whole(t, home, by, "exec 1<&3 3<&-; "+limit+`exec "$1"`)
 	}
 	for _, set := range []string{
-		"QMAILHOME=/", "QMAILHOME=" + t.TempDir(), "GOGC=1", "GOGC=off", "GOMEMLIMIT=1", "GOMAXPROCS=1", "GOMAXPROCS=100000",
-		"GOTRACEBACK=crash", "GOCOVERDIR=/tmp", "TZ=/etc/shadow", "LD_PRELOAD=/nonexistent.so", "GORACE=log_path=/tmp/x",
+		"QMAILHOME=/", "GOGC=1", "GOMEMLIMIT=1", "GOMAXPROCS=100000", "GOTRACEBACK=crash", "GOCOVERDIR=/tmp",
 		"GODEBUG=gctrace=1,inittrace=1,schedtrace=1,scheddetail=1", "GODEBUG=clobberfree=1,gccheckmark=1,gcstoptheworld=2",
-		"GODEBUG=sbrk=1", "GODEBUG=asyncpreemptoff=1,invalidptr=0", "GODEBUG=cpu.all=off", "GODEBUG=madvdontneed=1,panicnil=1",
-		"GODEBUG=execerrdot=0,tracebackancestors=100", "GODEBUG=efence=1", "GODEBUG=allocfreetrace=1", "GODEBUG=" + strings.Repeat("x=1,", 10_000),
+		"GODEBUG=sbrk=1,efence=1", "GODEBUG=cpu.all=off", "GODEBUG=" + strings.Repeat("x=1,", 10_000),
 	} {
 		if os.Getuid() != 0 && strings.HasPrefix(set, "QMAILHOME=") {
 			continue // which a rootless installation obeys
