@@ -4,6 +4,7 @@ package host
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"paperpath/internal/limit"
 	"paperpath/internal/proc"
@@ -13,6 +14,13 @@ import (
 
 // Main runs p as this process and does not return.
 func Main(p *proc.Program) {
+	// What the Go runtime itself cannot go on from (no descriptor for its
+	// poller, no thread) ends with status 2, and qmail-rspawn and qmail-lspawn
+	// take an unknown status for a permanent failure: mail would bounce. A
+	// signal is a crash to them, and the delivery is tried again.
+	if !sys.SetUID() {
+		debug.SetTraceback("crash")
+	}
 	env := &proc.Env{Args: os.Args, Vars: proc.Vars(os.Environ()), Next: exec}
 	if len(env.Args) == 0 {
 		env.Args = []string{p.Name}
