@@ -9,7 +9,7 @@ import (
 )
 
 // ErrTooLong means that a line exceeded the reader's limit. The reader is then
-// in the middle of that line.
+// somewhere in that line, or just behind it.
 var ErrTooLong = errors.New("line too long")
 
 // Read reads up to and including the byte end (a line feed, a NUL). At the end

@@ -54,8 +54,10 @@ func Read(r *bufio.Reader, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, n+1)
-	if _, err := io.ReadFull(r, b); err != nil {
+	if _, err := io.ReadFull(r, b); err == io.EOF {
 		return nil, io.ErrUnexpectedEOF
+	} else if err != nil {
+		return nil, err
 	}
 	if b[n] != ',' {
 		return nil, ErrBad

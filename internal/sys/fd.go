@@ -69,8 +69,10 @@ func (f *FD) Read(b []byte) (int, error) {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN: // somebody made the shared description non-blocking
-			if err := f.poll(unix.POLLIN, -1); err != nil {
-				return 0, err
+			if f.read.Load() == 0 {
+				if err := f.poll(unix.POLLIN, -1); err != nil {
+					return 0, err
+				}
 			}
 		case err != nil:
 			return 0, err
@@ -89,7 +91,7 @@ func (f *FD) Write(b []byte) (int, error) {
 		if err := f.wait(&f.written, unix.POLLOUT); err != nil {
 			return done, err
 		}
-		n, err := unix.Write(f.n, b[done:])
+		n, err := f.write(b[done:])
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -105,6 +107,20 @@ func (f *FD) Write(b []byte) (int, error) {
 		}
 	}
 	return done, nil
+}
+
+// write writes some of b. With a deadline it does not block: poll(2) promises
+// room for something, and write(2) would wait for room for all of it.
+func (f *FD) write(b []byte) (int, error) {
+	if f.written.Load() == 0 {
+		return unix.Write(f.n, b)
+	}
+	n, err := unix.SendmsgN(f.n, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if err != unix.ENOTSOCK {
+		return n, err
+	}
+	const room = 4096 // of a pipe that is ready: PIPE_BUF
+	return unix.Write(f.n, b[:min(len(b), room)])
 }
 
 // Seek repositions the descriptor (shared with everybody who has it).
