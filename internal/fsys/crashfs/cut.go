@@ -67,7 +67,7 @@ const (
 	lost fate = iota
 	wholly
 	halved // a write: only its first half
-	zeroed // a write: only its length
+	zeroed // a write: only the length that it gave the file
 )
 
 func (c *change) isData() bool { return c.kind == writeChange || c.kind == truncateChange }
@@ -108,7 +108,12 @@ func (c *change) applyData(n *node, f fate) {
 	case halved:
 		data = data[:len(data)/2]
 	case zeroed:
+		// New blocks hold zeros until they are written; what was overwritten
+		// in place is still what it was.
 		data = make([]byte, len(data))
+		if c.off < int64(len(n.data)) {
+			copy(data, n.data[c.off:])
+		}
 	}
 	if end := c.off + int64(len(data)); end > int64(len(n.data)) {
 		n.data = resize(n.data, end)
