@@ -19,12 +19,14 @@ type input struct {
 	fd   *sys.FD // the same; nil if there is no descriptor, and no signals
 	wake *sys.FD // becomes readable with each signal
 
+	stop func()
+
 	term, alarm atomic.Bool
 	midLine     bool // the last byte read was not a line feed
 }
 
 func openInput(file proc.File) (*input, error) {
-	in := &input{file: file}
+	in := &input{file: file, stop: func() {}}
 	fd, ok := file.(*sys.FD)
 	if !ok {
 		return in, nil
@@ -45,7 +47,13 @@ func openInput(file proc.File) (*input, error) {
 			}
 			w.Write([]byte{0})
 		}
+		w.Close()
 	}()
+	in.stop = func() {
+		signal.Stop(signals)
+		close(signals)
+		r.Close()
+	}
 	return in, nil
 }
 

@@ -75,10 +75,11 @@ func (l *log) open() error {
 	if err != nil && err != syscall.ENOENT {
 		return l.unable("stat", "/processed", err)
 	}
-	if err == nil && st.Mode&safeBit != 0 {
-		l.fs.Remove("previous")
+	if err == nil && st.Mode&safeBit != 0 && !l.isOld(st) {
+		l.fs.Remove("previous") // what it was made of
 		l.finish("processed", "s")
 	} else {
+		// One that is an old log already was made of an earlier previous.
 		l.fs.Remove("processed")
 		l.finish("previous", "u")
 	}
@@ -182,6 +183,7 @@ func (l *log) rotate() {
 		}
 		return err
 	})
+	l.syncDir() // the new current must not take the name while it is the old one's only
 	l.insist("unable to create "+l.name+"/current", func() (err error) {
 		l.current, err = l.fs.Open("current", appendFlags, 0600)
 		return err
@@ -225,7 +227,7 @@ func (l *log) finish(file, code string) {
 	if gone {
 		return
 	}
-	if st.Nlink == 1 || !l.linked(st.Ino) {
+	if !l.isOld(st) {
 		for {
 			name := string(tai.Append(nil, time.Now())) + "." + code
 			err := l.fs.Link(file, name)
@@ -252,12 +254,15 @@ func (l *log) remove(file string) {
 	})
 }
 
-// linked reports whether an old log is the file with inode number ino. (A link
+// isOld reports whether a file already has its name as an old log. (A link
 // count of 2 may as well be a backup's hard link elsewhere; then the lines
 // must still get their name here.)
-func (l *log) linked(ino uint64) bool {
+func (l *log) isOld(file fsys.Info) bool {
+	if file.Nlink == 1 {
+		return false
+	}
 	for _, name := range l.old() {
-		if st, err := l.fs.Lstat(name); err == nil && st.Ino == ino {
+		if st, err := l.fs.Lstat(name); err == nil && st.Ino == file.Ino {
 			return true
 		}
 	}

@@ -40,6 +40,7 @@ func run(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return strerr.Unable("watch", "signals", err)
 	}
+	defer in.stop()
 	pause := func(what string, cause error) {
 		if cause != nil {
 			what += ", pausing: " + strerr.Text(cause)

@@ -27,9 +27,12 @@ func (l *log) process() {
 	l.insist("unable to rename newstate to state in directory "+l.name, func() error {
 		return l.fs.Rename("newstate", "state")
 	})
+	// Once "processed" is an old log, a previous is known to be a later one.
+	l.syncDir()
 }
 
-// seal syncs a file that the processor wrote and sets its mode.
+// seal syncs a file that the processor wrote, then sets its mode, then makes
+// that durable too: it says that the contents are.
 func (l *log) seal(name string, mode uint32) error {
 	f, err := l.fs.Open(name, appendFlags, 0600)
 	if err != nil {
@@ -39,11 +42,17 @@ func (l *log) seal(name string, mode uint32) error {
 	if err := f.Sync(); err != nil || mode == 0 {
 		return err
 	}
-	return f.Chmod(mode)
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // runProcessor makes one attempt.
 func (l *log) runProcessor() bool {
+	// A "processed" that a power cut brought back may be an old log's other
+	// name: it must not be truncated.
+	l.remove("processed")
 	var files [4]fsys.File
 	for i, open := range [4]struct {
 		name  string

@@ -1,0 +1,305 @@
+package multilog
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
+	"paperpath/internal/proc/proctest"
+	"paperpath/internal/sys"
+)
+
+func filled(n int) string { return strings.Repeat("x", n) }
+
+func TestSelection(t *testing.T) {
+	for _, c := range []struct {
+		script  string
+		in, err string
+	}{
+		{"", "one\ntwo\n", ""},
+		{"e", "one\ntwo\n", "one\ntwo\n"},
+		{"e", "one\ntwo", "one\ntwo\n"},
+		{"e", "", ""},
+		{"e e", "one\n", "one\none\n"},
+		{"-* e", "one\n", ""},
+		{"-* +one e", "one\ntwo\n", "one\n"},
+		{"e -one e", "one\ntwo\n", "one\ntwo\ntwo\n"},
+		{"-a* +a -ab* e", "a\nab\nb\n", "a\nb\n"},
+		{"whatever Ignored", "one\n", ""},
+		{"e", filled(199) + "\n", filled(199) + "\n"},
+		{"e", filled(200) + "\n", filled(200) + "\n"},
+		{"e", filled(201) + "\n", filled(200) + "...\n"},
+		{"e", "a\x00\x1bb\n", "a\x00\x1bb\n"},
+		// Patterns see the first 1000 characters.
+		{"-*y e", filled(999) + "y\n", ""},
+		{"-*y e", filled(1000) + "y\n", filled(200) + "...\n"},
+		{"-" + filled(1000) + " e", filled(5000) + "\n", ""},
+	} {
+		r := proctest.Run(&Multilog, proctest.Case{Args: strings.Fields(c.script), In: c.in})
+		if r.Status != 0 || r.Out != "" || r.Err != c.err {
+			t.Errorf("%s: status %d, %q", c.script, r.Status, r.Err)
+		}
+	}
+}
+
+func TestStamp(t *testing.T) {
+	r := proctest.Run(&Multilog, proctest.Case{Args: []string{"t", "-*", "+* one", "+*   *", "e"}, In: "one\ntwo\n\n  \n"})
+	if !regexp.MustCompile(`^@[0-9a-f]{24} one\n@[0-9a-f]{24}   \n$`).MatchString(r.Err) {
+		t.Errorf("%q", r.Err)
+	}
+	// Only as the first word.
+	r = proctest.Run(&Multilog, proctest.Case{Args: []string{"e", "t", "e"}, In: "one\n"})
+	if r.Err != "one\none\n" {
+		t.Errorf("%q", r.Err)
+	}
+}
+
+func TestStatusFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ in, want string }{
+		{"one\ntwo\n", "two"},
+		{filled(999) + "\n", filled(999)},
+		{filled(1000) + "\n", filled(1000)},
+		{filled(1001) + "\n", filled(1000)},
+		{"x\n", "x"},
+	} {
+		r := proctest.Run(&Multilog, proctest.Case{Args: []string{"=status"}, In: c.in, Dir: dir})
+		got, err := os.ReadFile(filepath.Join(dir, "status"))
+		want := c.want + strings.Repeat("\n", 1001-len(c.want))
+		if r.Status != 0 || err != nil || string(got) != want {
+			t.Errorf("status %d, %v, %q", r.Status, err, got)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	dir := t.TempDir()
+	env := &proc.Env{Dir: dir, Args: strings.Fields("multilog ./default s1 n1 ./small s5000x n007 !cat ./set s99999999999999999999999 n ! ./big")}
+	for i := range env.Files {
+		env.Files[i] = proc.Closed{}
+	}
+	s, err := open(env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		size, keep int
+		processor  string
+	}{
+		{99999, 10, "none"}, {4096, 2, "none"}, {5000, 7, "cat"}, {16777215, 2, ""},
+	} {
+		l := s.logs[i]
+		processor := "none"
+		if l.processor != nil {
+			processor = *l.processor
+		}
+		if l.size != want.size || l.keep != want.keep || processor != want.processor {
+			t.Errorf("%s: s%d n%d !%s", l.name, l.size, l.keep, processor)
+		}
+	}
+}
+
+func TestLogs(t *testing.T) {
+	dir := t.TempDir()
+	long := filled(50000)
+	r := proctest.Run(&Multilog, proctest.Case{
+		Args: []string{"./all", "-*b*", "s4096", "./some", filepath.Join(dir, "absolute")},
+		In:   "abc\n" + long + "\nxyz",
+		Dir:  dir,
+	})
+	if r.Status != 0 || r.Err != "" {
+		t.Fatalf("status %d, %q", r.Status, r.Err)
+	}
+	for name, want := range map[string]string{
+		"all":      "abc\n" + long + "\nxyz\n",
+		"some":     long + "\nxyz\n",
+		"absolute": long + "\nxyz\n",
+	} {
+		files, _ := filepath.Glob(filepath.Join(dir, name, "@*.s"))
+		got := ""
+		for _, file := range append(files, filepath.Join(dir, name, "current")) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(text)
+		}
+		// The small ones kept the last nine files of 4096 bytes.
+		if !strings.HasSuffix(want, got) || len(got) < min(len(want), 9*4096) {
+			t.Errorf("%s: %d bytes of %d", name, len(got), len(want))
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ script, want string }{
+		{"=no/file", "unable to create no/file: file does not exist"},
+		{"./no/dir", "unable to open directory ./no/dir: file does not exist"},
+		{"./file", "unable to open directory ./file: not a directory"},
+		{"./log ./log", "unable to lock directory ./log: temporary failure"},
+	} {
+		r := proctest.Run(&Multilog, proctest.Case{Args: strings.Fields(c.script), In: "lost\n", Dir: dir})
+		if r.Status != 111 || r.Err != "multilog: fatal: "+c.want+"\n" {
+			t.Errorf("%s: status %d, %q", c.script, r.Status, r.Err)
+		}
+	}
+}
+
+// The directory may be renamed while it is written.
+func TestRenamedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	in, out, err := sys.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan proctest.Result)
+	go func() {
+		done <- proctest.Run(&Multilog, proctest.Case{
+			Args: []string{"s4096", "./log"}, Dir: dir, Files: map[int]proc.File{0: in},
+		})
+	}()
+	out.Write([]byte("first\n"))
+	waitFor(t, func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "log", "current"))
+		return string(text) == "first\n"
+	})
+	if err := os.Rename(filepath.Join(dir, "log"), filepath.Join(dir, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	out.Write([]byte(filled(3000) + "\nlast\n"))
+	out.Close()
+	if r := <-done; r.Status != 0 || r.Err != "" {
+		t.Errorf("status %d, %q", r.Status, r.Err)
+	}
+	old, _ := filepath.Glob(filepath.Join(dir, "moved", "@*.s"))
+	text, _ := os.ReadFile(filepath.Join(dir, "moved", "current"))
+	if len(old) != 1 || string(text) != "last\n" {
+		t.Errorf("%v, current %q", old, text)
+	}
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for range 3000 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("nothing happened")
+}
+
+// TERM in the middle of a line: the line is finished, and not a byte more is
+// taken. ALRM is told before anything is read.
+func TestSignals(t *testing.T) {
+	r, w, err := sys.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := openInput(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.stop()
+	buf := make([]byte, 100)
+	w.Write([]byte("one\ntw"))
+	if n, rotate, more := in.read(buf); n != 6 || rotate || !more {
+		t.Fatal(n, rotate, more)
+	}
+	signal := func(sig syscall.Signal, seen func() bool) {
+		if err := syscall.Kill(os.Getpid(), sig); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, seen)
+	}
+	w.Write([]byte("o\nthree\n"))
+	signal(syscall.SIGALRM, in.alarm.Load)
+	if n, rotate, more := in.read(buf); n != 0 || !rotate || !more {
+		t.Fatal(n, rotate, more)
+	}
+	signal(syscall.SIGTERM, in.term.Load)
+	got := ""
+	for {
+		n, _, more := in.read(buf)
+		if !more {
+			break
+		}
+		got += string(buf[:n])
+	}
+	if got != "o\n" {
+		t.Errorf("after TERM it read %q", got)
+	}
+	if n, _ := r.Read(buf); string(buf[:n]) != "three\n" {
+		t.Errorf("it left %q", buf[:n])
+	}
+}
+
+// FuzzTake cuts the input anywhere: the logs get the same.
+func FuzzTake(f *testing.F) {
+	f.Add("one\ntwo\nthree", uint64(1), "-*w*")
+	f.Add(filled(1000)+"\n"+filled(1001)+"\n\n", uint64(2), "+*")
+	f.Fuzz(func(t *testing.T, text string, seed uint64, pattern string) {
+		whole, parts := selector(pattern), selector(pattern)
+		whole.take([]byte(text))
+		rng := rand.New(rand.NewPCG(seed, 0))
+		for rest := []byte(text); len(rest) > 0; {
+			n := 1 + rng.IntN(len(rest))
+			parts.take(rest[:n])
+			rest = rest[n:]
+		}
+		a, b := whole.finish(), parts.finish()
+		if a != b {
+			t.Errorf("%q in one piece, %q in several", a, b)
+		}
+		if !strings.HasSuffix(text, "\n") && text != "" {
+			text += "\n"
+		}
+		if pattern == "" && a != text {
+			t.Errorf("%q became %q", text, a)
+		}
+	})
+}
+
+// selected is a script whose only log is a buffer.
+type selected struct {
+	*script
+	log *log
+}
+
+func selector(pattern string) selected {
+	l := &log{size: 1 << 30}
+	s := &script{logs: []*log{l}}
+	if pattern != "" && (pattern[0] == '+' || pattern[0] == '-') {
+		s.actions = append(s.actions, action{verb: pattern[0], arg: pattern[1:]})
+	}
+	s.actions = append(s.actions, action{verb: '.', log: l})
+	return selected{s, l}
+}
+
+func (s selected) finish() string {
+	var kept proctest.Buffer
+	s.log.current = sink{&kept}
+	s.end()
+	return kept.String()
+}
+
+// sink is as much of a file as end needs.
+type sink struct{ *proctest.Buffer }
+
+func (sink) ReadAt([]byte, int64) (int, error)  { panic("not read") }
+func (sink) WriteAt([]byte, int64) (int, error) { panic("not written at") }
+func (sink) Stat() (fsys.Info, error)           { panic("not asked") }
+func (sink) Truncate(int64) error               { panic("not truncated") }
+func (sink) Chmod(uint32) error                 { return nil }
+func (sink) Sync() error                        { return nil }
