@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
 )
@@ -153,7 +155,11 @@ func (s *server) gone(c *net.TCPConn) bool {
 		return true
 	}
 	gone := false
-	raw.Control(func(fd uintptr) { gone = hungUp(int(fd)) })
+	raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, _ := unix.Poll(p, 0)
+		gone = n > 0 && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
 	return gone
 }
 

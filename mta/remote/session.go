@@ -103,8 +103,7 @@ func (s *Session) Hello(helo string) error {
 // Send sends one message to those recipients that the server accepts.
 func (s *Session) Send(sender string, recipients []string, message io.Reader) Report {
 	var report Report
-	err := s.send(sender, recipients, message, &report)
-	report.Message = err.Error()
+	report.Message = string(s.send(sender, recipients, message, &report))
 	return report
 }
 
