@@ -15,7 +15,7 @@ const host = "paperpath.test"
 // delivered is what qmail-local puts before what qmail-queue stored.
 var delivered = regexp.MustCompile(`^Return-Path: <(.*)>
 Delivered-To: (.*)
-Received: \(qmail [0-9]+ invoked from network\); [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000
+Received: \(qmail [0-9]+ invoked by uid [0-9]+\); [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000
 Received: from unknown \(HELO client\.test\) \(127\.0\.0\.1\)
   by paperpath\.test with SMTP; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000
 `)
