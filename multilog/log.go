@@ -79,7 +79,8 @@ func (l *log) open() error {
 		l.fs.Remove("previous") // what it was made of
 		l.finish("processed", "s")
 	} else {
-		// One that is an old log already was made of an earlier previous.
+		// A "processed" that is an old log already was made of an earlier
+		// previous; after a cut perhaps of this one, and lines appear twice.
 		l.fs.Remove("processed")
 		l.finish("previous", "u")
 	}

@@ -205,7 +205,7 @@ func TestCuts(t *testing.T) {
 			t.Fatalf("no rotations: %v", last.finished)
 		}
 		for _, model := range []crashfs.Model{crashfs.Strict, crashfs.Journal} {
-			for c := range fs.Crashes(model, 100, 1) {
+			for c := range fs.Crashes(model, 40, 1) {
 				after := testLog(t, c.FS)
 				if processor {
 					withProcessor(after)

@@ -27,8 +27,6 @@ func (l *log) process() {
 	l.insist("unable to rename newstate to state in directory "+l.name, func() error {
 		return l.fs.Rename("newstate", "state")
 	})
-	// Once "processed" is an old log, a previous is known to be a later one.
-	l.syncDir()
 }
 
 // seal syncs a file that the processor wrote, then sets its mode, then makes

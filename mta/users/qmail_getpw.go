@@ -33,7 +33,7 @@ func getpw(_ context.Context, env *proc.Env) error {
 		return proc.Exit(proc.StatusPermanent)
 	}
 	local := env.Args[1]
-	account, dash, ext, err := passwdUser(local)
+	account, dash, ext, err := passwdUser(sys.LookupAccount, local)
 	if err != nil {
 		return err
 	}
@@ -46,16 +46,19 @@ func getpw(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
+// lookup is sys.LookupAccount.
+type lookup func(name string) (*sys.Account, error)
+
 // passwdUser finds the account in charge of local: the one of that name, else
 // the one whose name with a hyphen is the longest beginning of local, else
 // alias. A database that cannot be read is no reason to give somebody's mail
 // to alias.
-func passwdUser(local string) (account *sys.Account, dash, ext string, err error) {
+func passwdUser(lookup lookup, local string) (account *sys.Account, dash, ext string, err error) {
 	for end := len(local); end > 0; end-- {
 		if end >= maxName || end < len(local) && local[end] != layout.Break {
 			continue
 		}
-		account, err := sys.LookupAccount(control.Lower(local[:end]))
+		account, err := lookup(control.Lower(local[:end]))
 		if err != nil {
 			if errors.Is(err, sys.ErrNoAccount) {
 				continue
@@ -73,7 +76,7 @@ func passwdUser(local string) (account *sys.Account, dash, ext string, err error
 		}
 		return account, "-", local[end+1:], nil
 	}
-	account, err = sys.LookupAccount(layout.UserAlias)
+	account, err = lookup(layout.UserAlias)
 	switch {
 	case errors.Is(err, sys.ErrNoAccount):
 		return nil, "", "", exitNoAlias
