@@ -2,6 +2,8 @@ package send
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +35,9 @@ type finisher struct {
 	active   int           // being injected now
 	ended    sync.WaitGroup
 
+	mu    sync.Mutex
+	dirty map[string]bool // directories of lists that were removed and not synced since
+
 	mess []string // directories still to be looked at in this cleanup
 }
 
@@ -40,10 +45,15 @@ type finisher struct {
 const maxBounces = 4
 
 func newFinisher(fs fsys.FS, log *logger, clock func() time.Time, c *cleaner, in *injector, again func(store.ID, int64)) *finisher {
+	dirty := map[string]bool{} // nobody knows what an earlier qmail-send did
+	for _, dir := range slices.Concat(store.Subdirs("local"), store.Subdirs("remote")) {
+		dirty[dir] = true
+	}
 	return &finisher{
 		fs: fs, log: log, clock: clock, cleaner: c, injector: in, again: again,
 		work:     newMailbox[finish](),
 		injected: make(chan struct{}, maxBounces),
+		dirty:    dirty,
 	}
 }
 
@@ -87,9 +97,11 @@ func (f *finisher) endLast() {
 //	+mess                                   remove mess
 func (f *finisher) end(work []finish) {
 	var ended []store.ID
-	// That todo/N is gone must be known to the disk before mess/N goes: else
-	// a cut brings the envelope back, and another message may get the number.
-	dirs := map[string]bool{"todo": true}
+	// That todo/N, local/N and remote/N are gone must be known to the disk
+	// before mess/N goes: else a cut brings them back, to another message that
+	// has the number by then.
+	dirs := f.takeDirty()
+	dirs["todo"] = true
 	for _, w := range work {
 		switch {
 		case w.corrupt != "":
@@ -106,14 +118,36 @@ func (f *finisher) end(work []finish) {
 		}
 	}
 	if len(ended) == 0 {
+		f.removed(slices.Collect(maps.Keys(dirs))...)
 		return
 	}
-	for dir := range syncDirs(f.fs, dirs) {
+	if failed := syncDirs(f.fs, dirs); len(failed) > 0 {
 		// Their mess/N waits for the cleanup: 36 hours too long is no harm.
-		f.log.line("warning: unable to sync ", dir)
+		for dir := range failed {
+			f.log.line("warning: unable to sync ", dir)
+			f.removed(dir)
+		}
 		return
 	}
 	f.removeMess(ended)
+}
+
+// removed notes that files in directories were removed, which a cut might
+// undo.
+func (f *finisher) removed(dirs ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, dir := range dirs {
+		f.dirty[dir] = true
+	}
+}
+
+func (f *finisher) takeDirty() map[string]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dirs := f.dirty
+	f.dirty = map[string]bool{}
+	return dirs
 }
 
 func (f *finisher) removeMess(ids []store.ID) {

@@ -74,6 +74,7 @@ func (in *intake) run(stop <-chan struct{}) {
 		case <-timer.C:
 			empty = 0
 			in.trigger.reopen()
+			<-in.trigger.pulled
 		}
 		timer.Stop()
 		if empty > maxEmpty {

@@ -196,6 +196,7 @@ func (s *scheduler) removeList(j *job) bool {
 	if err := s.fs.Remove(j.channel.file(j.id)); err != nil {
 		return false
 	}
+	s.finisher.removed(j.id.Dir(j.channel.String()))
 	other := local + remote - j.channel
 	switch _, err := s.fs.Stat(other.file(j.id)); {
 	case err == nil:

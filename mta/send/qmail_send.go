@@ -182,7 +182,7 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 // waited for: they end with their spawners.
 func (s *scheduler) startWorkers() {
 	for c := range channels {
-		go s.readReports(c, s.spawners[c].from)
+		s.readers.Go(func() { s.readReports(c, s.spawners[c].from) })
 		s.workers.Go(func() { s.writeCommands(c, s.spawners[c].to) })
 	}
 	s.workers.Go(func() { s.intake.run(s.noMore) })

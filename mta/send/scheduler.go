@@ -48,6 +48,7 @@ type scheduler struct {
 	noMore   chan struct{} // closed when exiting begins
 	stop     chan struct{} // closed when the workers shall end
 	workers  sync.WaitGroup
+	readers  sync.WaitGroup // they end with their spawners, after run
 	intake   *intake
 	finisher *finisher
 	recorder *recorder

@@ -14,7 +14,7 @@ import (
 // whoever pulls later has linked his message later, or is seen by the next
 // round.
 type trigger struct {
-	pulled chan struct{} // a token after each pull, the fifo being armed again
+	pulled chan struct{} // a token after each pull or reopen, the fifo being armed again
 
 	name   string
 	ask, w *sys.FD // wakes the watcher: reopen, or end when closed
@@ -28,7 +28,8 @@ func newTrigger(name string) (*trigger, error) {
 		return nil, err
 	}
 	t := &trigger{pulled: make(chan struct{}), name: name, ask: r, w: w, stop: make(chan struct{})}
-	t.ended.Go(t.watch)
+	fifo := t.open() // before anybody reads todo/ for the first time
+	t.ended.Go(func() { t.watch(fifo) })
 	return t, nil
 }
 
@@ -43,8 +44,7 @@ func (t *trigger) close() {
 	t.ask.Close()
 }
 
-func (t *trigger) watch() {
-	fifo := t.open()
+func (t *trigger) watch(fifo *sys.FD) {
 	for {
 		_, asked, err := sys.WaitReadable(fifo, t.ask)
 		if err != nil {
@@ -56,9 +56,11 @@ func (t *trigger) watch() {
 		fifo = t.open()
 		if asked {
 			if _, err := t.ask.Read(make([]byte, 1)); err != nil {
+				if fifo != t.ask {
+					fifo.Close()
+				}
 				return
 			}
-			continue
 		}
 		select {
 		case t.pulled <- struct{}{}:

@@ -236,7 +236,11 @@ func choices(units []unit, m Model, limit int, rng *rand.Rand) iter.Seq[[]fate] 
 		if !try(all) || !try(none) {
 			return
 		}
-		for i := 0; i < len(units) && left > 0 && m == Strict; i++ {
+		// In any order: where limit cuts this off, the next moment tries others.
+		for _, i := range rng.Perm(len(units)) {
+			if left <= 0 || m != Strict {
+				break
+			}
 			but, only := slices.Clone(all), slices.Clone(none)
 			but[i], only[i] = lost, wholly
 			if !try(but) || !try(only) {

@@ -48,13 +48,13 @@ var QmailClean = proc.Program{
 			return proc.Exit(111)
 		}
 		sys.IgnoreSIGPIPE()
-		return serveClean(fs, env.Files[0], env.Files[1], time.Now)
+		return ServeClean(fs, env.Files[0], env.Files[1], time.Now)
 	},
 }
 
-// serveClean answers commands until they end. It says nothing but its
+// ServeClean answers commands until they end. It says nothing but its
 // answers: nobody reads its descriptor 2.
-func serveClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) error {
+func ServeClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) error {
 	r := bufio.NewReaderSize(in, 4096)
 	w := bufio.NewWriter(out)
 	for round := 0; ; round++ {

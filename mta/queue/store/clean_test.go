@@ -19,7 +19,7 @@ func exists(fs fsys.OS, name string) bool {
 func serve(t *testing.T, fs fsys.FS, commands string) string {
 	t.Helper()
 	out := &proctest.Buffer{}
-	if err := serveClean(fs, strings.NewReader(commands), out, time.Now); err != nil {
+	if err := ServeClean(fs, strings.NewReader(commands), out, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -78,12 +78,12 @@ func TestPidIsCleanedAfter36Hours(t *testing.T) {
 	put(t, fs, "pid/1.2.3", "")
 	clock := time.Now().Add(Ossified - time.Minute)
 	now := func() time.Time { return clock }
-	serveClean(fs, strings.NewReader(""), &proctest.Buffer{}, now)
+	ServeClean(fs, strings.NewReader(""), &proctest.Buffer{}, now)
 	if !exists(fs, "pid/1.2.3") {
 		t.Error("removed while its qmail-queue may live")
 	}
 	clock = clock.Add(2 * time.Minute)
-	serveClean(fs, strings.NewReader(""), &proctest.Buffer{}, now)
+	ServeClean(fs, strings.NewReader(""), &proctest.Buffer{}, now)
 	if exists(fs, "pid/1.2.3") {
 		t.Error("not removed")
 	}
@@ -107,7 +107,7 @@ func FuzzClean(f *testing.F) {
 	f.Fuzz(func(t *testing.T, commands string) {
 		fs := fsys.OS{Root: t.TempDir()}
 		out := &proctest.Buffer{}
-		serveClean(fs, strings.NewReader(commands), out, time.Now)
+		ServeClean(fs, strings.NewReader(commands), out, time.Now)
 		if got, want := len(out.String()), strings.Count(commands, "\x00"); got != want {
 			t.Errorf("%d answers to %d commands", got, want)
 		}
