@@ -60,7 +60,7 @@ func run() error {
 			return err
 		}
 	}
-	host, err := layOut(home)
+	host, err := layOut(dir, home)
 	if err != nil {
 		return err
 	}

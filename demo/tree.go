@@ -74,8 +74,9 @@ func copyProgram(from, to string) error {
 const defaultHost = "paperpath.test"
 
 // layOut makes what is absent of the qmail home and returns the name of the
-// host. Files that exist are the administrator's.
-func layOut(home string) (host string, err error) {
+// host. Files that exist are the administrator's. dir is the home's name for
+// people.
+func layOut(dir, home string) (host string, err error) {
 	table, err := hier.Parse(paperpath.HIER)
 	if err != nil {
 		return "", err
@@ -83,7 +84,7 @@ func layOut(home string) (host string, err error) {
 	fresh := false
 	if _, err := os.Stat(filepath.Join(home, "queue")); os.IsNotExist(err) {
 		fresh = true
-		say("laying out " + home)
+		say("laying out " + dir)
 	}
 	if err := hier.Make(table, home); err != nil {
 		return "", err
@@ -100,7 +101,7 @@ func layOut(home string) (host string, err error) {
 		host = defaultHost
 	}
 	if host == "" {
-		return "", fmt.Errorf("%s/control/me names no host; restore it, or remove %s to begin anew", home, home)
+		return "", fmt.Errorf("%s/control/me names no host; restore it, or remove %s to begin anew", dir, dir)
 	}
 	for _, dir := range []string{
 		"home/alice", "home/bob", "log/qmail-send", "log/qmail-smtpd",
