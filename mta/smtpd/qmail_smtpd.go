@@ -38,9 +38,9 @@ func qmailSmtpd(_ context.Context, env *proc.Env) error {
 	s := newSession(env.Files[0], env.Files[1])
 	s.open = func() (message, error) { return queue.Start(home, env.Vars) }
 	if err := s.configure(env.Vars, fsys.OS{Root: home}); err != nil {
-		env.Warn(err)
 		s.reply("421 unable to read controls (#4.3.0)")
 		s.out.Flush()
+		env.Warn(err) // for the log; the client has got its answer
 		return errEnd
 	}
 	defer s.hosts.Close()
