@@ -200,6 +200,7 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found 
 	if !ok {
 		return fail(ErrNone, "not a domain name") // nobody can have registered it
 	}
+	qname = respell(qname)
 	for hops := 0; ; {
 		answer, err := r.ask(ctx, qname, qtype)
 		if err != nil {

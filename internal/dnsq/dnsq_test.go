@@ -457,6 +457,19 @@ func TestGivingUp(t *testing.T) {
 
 // The id, the port and the case of letters must differ from question to
 // question.
+// A host may have a name that no host should have; the answer is known as the
+// answer all the same.
+func TestOddNames(t *testing.T) {
+	s := serve(t, func(q *dns.Msg, _ bool) [][]byte {
+		return wire(records(q, 0, q.Question[0].Name+" A 192.0.2.1"))
+	})
+	for _, name := range []string{`we\040ird.example`, `a\056b\134c\072d\045.example`, `\001\377.example`, `"x";(y)@\044.example`} {
+		if got, err := resolver(s).A(context.Background(), name); err != nil || !slices.Equal(got, addrs("192.0.2.1")) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
+
 func TestQuestionsCannotBeGuessed(t *testing.T) {
 	const asked = 40
 	var mu sync.Mutex

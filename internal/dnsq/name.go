@@ -93,6 +93,19 @@ func octal(b *strings.Builder, c byte) {
 	}
 }
 
+// respell returns a name as the library will spell it in the answer, "\ " for
+// "\032": the two must compare equal.
+func respell(name string) string {
+	var b [256]byte
+	n, err := dns.PackDomainName(name, b[:], 0, nil, false)
+	if err == nil {
+		if s, _, err := dns.UnpackDomainName(b[:n], 0); err == nil {
+			return s
+		}
+	}
+	return name
+}
+
 // unescape undoes the library's \DDD and \c.
 func unescape(s string) []byte {
 	b := make([]byte, 0, len(s))
