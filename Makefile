@@ -8,7 +8,7 @@
 GO       ?= go
 LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
-BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 .PHONY: all build run test check fuzz mains clean
 
