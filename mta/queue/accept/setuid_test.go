@@ -188,6 +188,26 @@ func TestHostileCallers(t *testing.T) {
 		}
 		whole(t, home, by, run, set)
 	}
+
+	for _, c := range []struct {
+		gone   string
+		status int
+	}{{"queue/todo", 66}, {"queue/intd", 65}, {"queue/mess", 64}, {"queue/pid", 63}, {"queue", 62}} {
+		if err := os.Rename(home+"/"+c.gone, home+"/gone"); err != nil {
+			t.Fatal(err)
+		}
+		if status, said := attack(t, home, run); status != c.status || said != "" {
+			t.Errorf("without %s: status %d, said %q", c.gone, status, said)
+		}
+		if err := os.Rename(home+"/gone", home+"/"+c.gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() != 0 { // the setuid program looks nowhere else
+		if status, _ := attack(t, home, run, "QMAILHOME="+home+"/missing"); status != 61 {
+			t.Errorf("without a home: status %d", status)
+		}
+	}
 }
 
 // whole checks an attack whose status is not known beforehand.
