@@ -10,6 +10,10 @@ import (
 // is taken to be in a loop.
 const maxHops = 100
 
+// maxTransfer is how long a message may take to come. qmail-queue does not wait
+// longer either.
+const maxTransfer = 24 * time.Hour
+
 // message is what the queue's client offers (package queue).
 type message interface {
 	Write(p []byte) (int, error) // errors are remembered until Close
@@ -89,12 +93,13 @@ func (c *textCount) looping() bool { return c.hops.n >= maxHops }
 func (s *session) copyText(m message) (textCount, error) {
 	var c textCount
 	var u unstuffer
+	end := time.Now().Add(maxTransfer)
 	for {
-		p, err := s.in.chunk()
+		p, err := s.in.chunk(end)
 		if err != nil {
 			return c, err
 		}
-		out, n, end, err := u.unstuff(s.text[:0], p)
+		out, n, whole, err := u.unstuff(s.text[:0], p)
 		if err != nil {
 			return c, err
 		}
@@ -107,7 +112,7 @@ func (s *session) copyText(m message) (textCount, error) {
 		} else {
 			m.Write(out)
 		}
-		if end {
+		if whole {
 			return c, nil
 		}
 	}

@@ -94,10 +94,15 @@ func (in *input) line() ([]byte, error) {
 }
 
 // chunk returns what is unread, at least one byte, and takes it as read. Each
-// new buffer of data has its own timeout (qmail-smtpd(8), timeoutsmtpd).
-func (in *input) chunk() ([]byte, error) {
+// new buffer of data has its own timeout (qmail-smtpd(8), timeoutsmtpd), but
+// none comes after end.
+func (in *input) chunk(end time.Time) ([]byte, error) {
 	if in.r == in.w {
-		if err := in.fill(time.Now().Add(in.timeout)); err != nil {
+		deadline := time.Now().Add(in.timeout)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if err := in.fill(deadline); err != nil {
 			return nil, err
 		}
 	}

@@ -433,3 +433,37 @@ func afterData(t *testing.T, in, body string) string {
 		}
 	}
 }
+
+// dripping is a client that is never silent for long.
+type dripping struct {
+	wire
+	deadlines []time.Time
+}
+
+func (d *dripping) Read(p []byte) (int, error)        { p[0] = 'x'; return 1, nil }
+func (d *dripping) SetReadDeadline(t time.Time) error { d.deadlines = append(d.deadlines, t); return nil }
+
+func TestDeadlines(t *testing.T) {
+	d := &dripping{}
+	in := input{file: d, timeout: time.Hour, before: func() error { return nil }}
+	start := time.Now()
+	if _, err := in.line(); err != errVeryLong {
+		t.Fatal(err)
+	}
+	for _, got := range d.deadlines {
+		if got != d.deadlines[0] || got.Sub(start) < time.Hour {
+			t.Fatalf("a byte bought time: %v after %v", got, d.deadlines[0])
+		}
+	}
+	d.deadlines = nil
+	end := start.Add(90 * time.Minute)
+	for range 2 {
+		if _, err := in.chunk(end); err != nil {
+			t.Fatal(err)
+		}
+		end = start.Add(time.Minute)
+	}
+	if d.deadlines[0].Sub(start) < time.Hour || d.deadlines[0].After(start.Add(90*time.Minute)) || d.deadlines[1] != end {
+		t.Errorf("%v from %v", d.deadlines, start)
+	}
+}
