@@ -440,8 +440,11 @@ type dripping struct {
 	deadlines []time.Time
 }
 
-func (d *dripping) Read(p []byte) (int, error)        { p[0] = 'x'; return 1, nil }
-func (d *dripping) SetReadDeadline(t time.Time) error { d.deadlines = append(d.deadlines, t); return nil }
+func (d *dripping) Read(p []byte) (int, error) { p[0] = 'x'; return 1, nil }
+func (d *dripping) SetReadDeadline(t time.Time) error {
+	d.deadlines = append(d.deadlines, t)
+	return nil
+}
 
 func TestDeadlines(t *testing.T) {
 	d := &dripping{}
