@@ -13,3 +13,9 @@ func WaitReadable(a, b *FD) (aReady, bReady bool, err error) {
 		}
 	}
 }
+
+// IsTerminal reports whether descriptor fd is a terminal.
+func IsTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}

@@ -89,3 +89,9 @@ func FuzzConvert(f *testing.F) {
 		}
 	})
 }
+
+func TestTame(t *testing.T) {
+	if got := string(tame([]byte("a\x1b[2J\tb\r\x7f\u00e4\x00\n"))); got != "a?[2J\tb??\u00e4?\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/sys"
 	"paperpath/internal/tai"
 )
 
@@ -16,7 +17,11 @@ var Tai64nlocal = proc.Program{Name: "tai64nlocal", Run: tai64nlocal}
 
 func tai64nlocal(_ context.Context, env *proc.Env) error {
 	c := converter{zone: zone(env.Vars)}
-	if err := filter(env, c.convert); err != nil {
+	edit := c.convert
+	if fd, ok := proc.Descriptor(env.Files[1]); ok && sys.IsTerminal(fd) {
+		edit = func(dst, src []byte) []byte { return tame(c.convert(dst, src)) }
+	}
+	if err := filter(env, edit); err != nil {
 		return err
 	}
 	// A label that the input ends in is still held back.
@@ -24,6 +29,17 @@ func tai64nlocal(_ context.Context, env *proc.Env) error {
 		return proc.Exit(proc.StatusTemporary)
 	}
 	return nil
+}
+
+// tame takes the control bytes out of lines for a terminal: what is in a log
+// was often written by strangers.
+func tame(text []byte) []byte {
+	for i, b := range text {
+		if b < ' ' && b != '\n' && b != '\t' || b == 127 {
+			text[i] = '?'
+		}
+	}
+	return text
 }
 
 // A converter is in one of three states within a line: at its beginning, in a
