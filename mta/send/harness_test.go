@@ -35,10 +35,11 @@ type house struct {
 	signals chan os.Signal
 	ended   chan struct{}
 	fifo    string
+	home    string
 	verdict func(recipient string) string // a report
-	submits error                         // what starting qmail-queue returns
 
 	mu        sync.Mutex
+	submits   error // what starting qmail-queue returns
 	delivered []delivered
 }
 
@@ -68,16 +69,16 @@ func emptyQueue() *crashfs.FS {
 // controls are files of the control directory.
 type controls map[string]string
 
-func (c controls) dir(t *testing.T) *control.Dir {
+func (c controls) write(t *testing.T) (home string) {
 	t.Helper()
-	home := t.TempDir()
+	home = t.TempDir()
 	os.Mkdir(home+"/control", 0o700)
 	for name, text := range c {
 		if err := os.WriteFile(home+"/control/"+name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return control.Home(home)
+	return home
 }
 
 var usual = controls{"me": "here.example\n", "locals": "here.example\n"}
@@ -99,7 +100,8 @@ func open(t *testing.T, fs fsys.FS, c controls) *house {
 			return "Kdid 1+0+0\n"
 		},
 	}
-	dir := c.dir(t)
+	h.home = c.write(t)
+	dir := control.Home(h.home)
 	settings, err := readSettings(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +167,22 @@ func open(t *testing.T, fs fsys.FS, c controls) *house {
 	return h
 }
 
+// control changes a control file. NAME/x makes NAME something that cannot be
+// read.
+func (h *house) control(t *testing.T, name, text string) {
+	t.Helper()
+	if dir, ok := strings.CutSuffix(name, "/x"); ok {
+		os.Remove(h.home + "/control/" + dir)
+		if err := os.Mkdir(h.home+"/control/"+dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err := os.WriteFile(h.home+"/control/"+name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // spawner is a qmail-lspawn that says what verdict says.
 func (h *house) spawner(in, out *sys.FD) {
 	out.Write([]byte{120})
@@ -184,7 +202,8 @@ func (h *house) spawner(in, out *sys.FD) {
 		}
 		body, err := fsys.ReadFile(h.fs, "mess/"+field[0], 1<<20)
 		if err != nil {
-			h.t.Errorf("delivery of a message that is not there: %v", err)
+			out.Write(append([]byte{number}, "Zqmail-spawn unable to open message. (#4.3.0)\n\x00"...))
+			continue
 		}
 		report := h.verdict(field[2])
 		h.mu.Lock()
@@ -216,6 +235,8 @@ type queued struct {
 }
 
 func (h *house) submit() (submission, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.submits != nil {
 		return nil, h.submits
 	}
@@ -272,7 +293,7 @@ func (h *house) pull() {
 // await waits until the condition holds.
 func (h *house) await(what string, holds func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(200 * time.Microsecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(500 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("no %s; log:\n%s\nqueue: %q", what, h.log, files(h.fs))
 		}
@@ -318,4 +339,15 @@ func files(fs fsys.FS) (names []string) {
 		}
 	}
 	return names
+}
+
+const enospc = syscall.ENOSPC
+
+func read(t *testing.T, fs fsys.FS, name string) string {
+	t.Helper()
+	b, err := fsys.ReadFile(fs, name, 1<<20)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	return string(b)
 }

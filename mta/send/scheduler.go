@@ -158,7 +158,10 @@ func (s *scheduler) tick() {
 	if before.IsZero() {
 		return
 	}
-	jump := now.Round(0).Sub(before.Round(0)) - now.Sub(before) // wall less monotonic
+	s.jumped(now.Round(0).Sub(before.Round(0)) - now.Sub(before)) // wall less monotonic
+}
+
+func (s *scheduler) jumped(jump time.Duration) {
 	switch {
 	case jump < -clockSlop:
 		s.log.line("warning: clock went back ", decimal(int64(-jump/time.Second)), " seconds; trying every message now")

@@ -1,8 +1,16 @@
 package send
 
 import (
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	"paperpath/internal/fsys/crashfs"
+	"paperpath/internal/proc/proctest"
+	"paperpath/mta/queue/store"
 )
 
 func TestMessageGoesThrough(t *testing.T) {
@@ -21,5 +29,363 @@ func TestMessageGoesThrough(t *testing.T) {
 		if !strings.Contains(h.log.String(), want) {
 			t.Errorf("no %q in the log:\n%s", want, h.log)
 		}
+	}
+}
+
+func TestDeferredRecipientsWaitAndTheOthersAreMarked(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, usual)
+	h.send("x\n", "s@here.example", "ok1@here.example", "defer2@here.example", "defer3@there.example")
+	h.awaitLog("delivery 3: ")
+	h.await("end of the deliveries", func() bool { return strings.Count(h.log.String(), "deferral: not_now/\n") == 2 })
+	h.close()
+	ids, _ := store.List(fs, "info/"+lastPart(t, fs))
+	if len(ids) != 1 {
+		t.Fatalf("queue: %q", files(fs))
+	}
+	id := ids[0]
+	if got := read(t, fs, id.Local()); got != "Dok1@here.example\x00Tdefer2@here.example\x00" {
+		t.Errorf("local %q", got)
+	}
+	// TERM leaves the schedule in the modification times.
+	for c := range channels {
+		st, err := fs.Stat(c.file(id))
+		info, _ := fs.Stat(id.Info())
+		wait := st.Mtime.Unix() - info.Mtime.Unix()
+		if want := skip[c] * skip[c]; err != nil || wait < want || wait > want+skip[c]*3 {
+			t.Errorf("%v is due %d seconds after birth, want %d or a little more", c, wait, want)
+		}
+	}
+
+	// The next one keeps it, and ALRM makes everything due.
+	h = open(t, fs, usual)
+	h.verdict = func(string) string { return "K\n" }
+	h.awaitLog("status: local 0/10 remote 0/20\n")
+	time.Sleep(50 * time.Millisecond)
+	if strings.Contains(h.log.String(), "starting") {
+		t.Errorf("tried too soon\n%s", h.log)
+	}
+	h.signals <- syscall.SIGALRM
+	h.awaitEmpty()
+	h.close()
+	if d := h.deliveries(); len(d) != 2 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func lastPart(t *testing.T, fs *crashfs.FS) string {
+	t.Helper()
+	for _, dir := range store.Subdirs("info") {
+		if ids, _ := store.List(fs, dir); len(ids) > 0 {
+			return strings.TrimPrefix(dir, "info/")
+		}
+	}
+	t.Fatal("nothing in info/")
+	return ""
+}
+
+func TestTooOldMeansTheDeferralFails(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, usual)
+	h.send("x\n", "s@here.example", "defer1@here.example")
+	h.awaitLog("deferral: ")
+	h.close()
+	for _, dir := range store.Subdirs("info") {
+		ids, _ := store.List(fs, dir)
+		for _, id := range ids {
+			fs.SetTimes(id.Info(), time.Now().Add(-604900*time.Second))
+			fs.SetTimes(id.Local(), time.Now())
+		}
+	}
+	h = open(t, fs, usual)
+	h.awaitEmpty()
+	h.close()
+	if want := "failure: not_now/I'm_not_going_to_try_again;_this_message_has_been_in_the_queue_too_long./\n"; !strings.Contains(h.log.String(), want) {
+		t.Errorf("no %q in\n%s", want, h.log)
+	}
+	if d := h.deliveries(); len(d) != 1 || !strings.Contains(d[0].body, "<defer1@here.example>:\nnot now\nI'm not going") {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestConcurrencyIsKeptAndHUPChangesIt(t *testing.T) {
+	c := controls{"me": "here.example\n", "concurrencylocal": "2\n", "concurrencyremote": "500\n"}
+	h := open(t, emptyQueue(), c)
+	release := make(chan struct{})
+	h.verdict = func(string) string { <-release; return "K\n" }
+	h.send("x\n", "s@here.example", "a@here.example", "b@here.example", "c@here.example", "d@virtual.example")
+	h.awaitLog("status: local 2/2 remote 1/120\n") // the spawner said 120
+	if strings.Contains(h.log.String(), "c@here.example") {
+		t.Errorf("a third delivery\n%s", h.log)
+	}
+	h.control(t, "concurrencylocal", "3\n")
+	h.control(t, "virtualdomains", "virtual.example:v\n")
+	h.signals <- syscall.SIGHUP
+	h.awaitLog("status: local 3/3 remote 1/120\n")
+	h.send("y\n", "s@here.example", "e@virtual.example")
+	close(release)
+	h.awaitLog("to local v-e@virtual.example\n")
+	h.awaitEmpty()
+	// What cannot be read leaves everything as it was.
+	h.control(t, "locals/x", "")
+	h.signals <- syscall.SIGHUP
+	h.awaitLog("alert: unable to reread control/locals\n")
+	h.send("y\n", "s@here.example", "f@here.example")
+	h.awaitLog("to local f@here.example\n")
+	h.awaitEmpty()
+	h.close()
+}
+
+func TestConcurrencyZeroHoldsDeliveries(t *testing.T) {
+	c := controls{"me": "here.example\n", "concurrencylocal": "0\n"}
+	fs := emptyQueue()
+	h := open(t, fs, c)
+	h.send("x\n", "s@here.example", "a@here.example", "b@there.example")
+	h.awaitLog("delivery 1: success")
+	h.close()
+	if d := h.deliveries(); len(d) != 1 || d[0].recipient != "b@there.example" {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestTERMWaitsForDeliveriesAndStartsNone(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, usual)
+	release := make(chan struct{})
+	h.verdict = func(string) string { <-release; return "K\n" }
+	h.send("x\n", "s@here.example", "a@here.example")
+	h.awaitLog("status: local 1/10")
+	h.signals <- syscall.SIGTERM
+	time.Sleep(20 * time.Millisecond)
+	h.send("y\n", "s@here.example", "b@here.example")
+	close(release)
+	<-h.ended
+	log := h.log.String()
+	if !strings.Contains(log, "status: local 0/10 remote 0/20 exitasap\n") || !strings.HasSuffix(log, "status: exiting\n") {
+		t.Errorf("log\n%s", log)
+	}
+	if strings.Contains(log, "b@here.example") {
+		t.Errorf("started after TERM\n%s", log)
+	}
+	if todo, _ := store.List(fs, "todo"); len(todo) != 1 {
+		t.Errorf("todo %v", todo)
+	}
+}
+
+func TestReportsAreNotTrusted(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, usual)
+	reports := map[string]string{
+		"a@here.example": "Xwhat\n",
+		"b@here.example": "",
+		"c@here.example": "D" + strings.Repeat("x", 20000),
+	}
+	h.verdict = func(r string) string {
+		if reports[r] == "" {
+			return "\x01" // a verdict nobody knows
+		}
+		return reports[r]
+	}
+	h.send("x\n", "s@here.example", "a@here.example", "b@here.example", "c@here.example")
+	h.await("reports", func() bool { return strings.Count(h.log.String(), "status: local 0/10") >= 2 })
+	h.s.post(func() { h.s.report(local, 77, "Knobody asked") })
+	h.s.post(func() { h.s.report(local, 200, "Knobody asked") })
+	h.awaitLog("warning: internal error: delivery report out of range\n")
+	h.close()
+	log := h.log.String()
+	if n := strings.Count(log, ": report mangled, will defer\n"); n != 2 {
+		t.Errorf("%d mangled reports\n%.2000s", n, log)
+	}
+	if n := strings.Count(log, "x"); n < maxReport-10 || n > maxReport+10 {
+		t.Errorf("report cut to %d bytes", n)
+	}
+}
+
+func TestLosingAPartnerEndsQmailSend(t *testing.T) {
+	for _, partner := range []string{"spawn", "qmail-clean"} {
+		fs := emptyQueue()
+		h := open(t, fs, usual)
+		switch partner {
+		case "spawn":
+			h.s.post(func() { h.s.spawnerDied(local) })
+		default:
+			h.s.post(func() { h.s.lost("qmail-clean") })
+		}
+		select {
+		case <-h.ended:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("goes on\n%s", h.log)
+		}
+		if want := "alert: oh no! lost " + partner + " connection! dying...\n"; !strings.Contains(h.log.String(), want) {
+			t.Errorf("no %q in\n%s", want, h.log)
+		}
+	}
+}
+
+func TestCorruptMessagesAreHeldAndTheOthersGoOn(t *testing.T) {
+	fs := emptyQueue()
+	put := func(name, text string) {
+		f, err := fs.Open(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write([]byte(text))
+		f.Close()
+	}
+	bad := map[store.ID]string{}
+	for i, text := range []string{"garbage", "Fa\x00", "Fa\x00Xb\x00", "Fa\x00Fb\x00Tc@here.example\x00", "u1\x00"} {
+		id := store.ID(100_000 + i)
+		put(id.Mess(), "body "+id.String()+"\n")
+		if text == "Fa\x00" {
+			text += "Tc" // no final NUL
+		}
+		put(id.Todo(), text)
+		put(id.Intd(), text)
+		bad[id] = text
+	}
+	orphan := store.ID(100_100) // no mess
+	put(orphan.Todo(), "Fa\x00Tb@here.example\x00")
+	noSender := store.ID(100_200)
+	put(noSender.Mess(), "body\n")
+	put(noSender.Info(), "")
+	put(noSender.Local(), "Tx@here.example\x00")
+	badList := store.ID(100_300)
+	put(badList.Mess(), "body\n")
+	put(badList.Info(), "Fs@here.example\x00")
+	put(badList.Local(), "Tx@here.example\x00Zy\x00")
+
+	h := open(t, fs, usual)
+	h.send("good\n", "s@here.example", "ok@here.example")
+	h.await("empty queue", h.finished)
+	h.await("notes", func() bool { return strings.Count(h.log.String(), "alert: ") >= len(bad)+3 })
+	h.await("empty queue", h.finished)
+	h.close()
+	for id, text := range bad {
+		if got := read(t, fs, "corrupt/"+id.String()+".todo"); got != text {
+			t.Errorf("todo %q became %q", text, got)
+		}
+		if got := read(t, fs, "corrupt/"+id.String()+".mess"); got != "body "+id.String()+"\n" {
+			t.Errorf("mess became %q", got)
+		}
+	}
+	read(t, fs, "corrupt/"+noSender.String()+".mess")
+	read(t, fs, badList.Local()+".corrupt")
+	notes, ok := 0, 0
+	for _, d := range h.deliveries() {
+		switch {
+		case d.recipient == "postmaster@here.example" && d.sender == "#@[]" && strings.Contains(d.body, "corrupt/"):
+			notes++
+		case d.recipient == "ok@here.example":
+			ok++
+		}
+	}
+	if notes != len(bad)+3 || ok != 1 {
+		t.Errorf("%d notes, %d good messages\n%s", notes, ok, h.log)
+	}
+}
+
+// Whatever call of the file system fails once: nothing is lost, and the next
+// qmail-send finishes what this one could not.
+func TestNoFaultLosesAMessage(t *testing.T) {
+	messages := []*sent{scenario()[1]}
+	run := func(n int, fault error) (total int) {
+		fs := emptyQueue()
+		if err := putIn(fs, messages[0].body, envelope(messages[0].sender, messages[0].recipients...)); err != nil {
+			t.Fatal(err)
+		}
+		base := fs.Calls()
+		if n >= 0 {
+			fs.Fault = crashfs.FailNth(base+n, fault)
+		}
+		h := open(t, fs, usual)
+		size, quiet := 0, 0
+		h.await("quiet", func() bool {
+			if now := len(h.log.String()); now != size {
+				size, quiet = now, 0
+			}
+			quiet++
+			return quiet > 60
+		})
+		total = fs.Calls() - base
+		h.close()
+		before := h.deliveries()
+		fs.Fault = nil
+		h = open(t, fs, usual)
+		h.signals <- syscall.SIGALRM
+		h.await("end", h.finished)
+		h.close()
+		if err := account(messages, fs.Calls(), before, h.deliveries()); err != nil {
+			t.Errorf("call %d failing with %v: %v\n%s", n, fault, err, h.log)
+		}
+		return total
+	}
+	total := run(-1, nil)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for n := 0; n < total; n += 1 {
+		slots <- struct{}{}
+		wg.Go(func() {
+			run(n, []error{enospc, syscall.EIO, crashfs.Short(enospc)}[n%3])
+			<-slots
+		})
+	}
+	wg.Wait()
+	t.Logf("%d calls", total)
+}
+
+// A full disk stops what needs room, not the rest, and the messages wait in
+// todo/.
+func TestFullDiskLeavesMessagesInTodo(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, usual)
+	if err := putIn(fs, "x\n", envelope("s@here.example", "a@here.example")); err != nil {
+		t.Fatal(err)
+	}
+	h.close()
+	fs.Fault = func(c crashfs.Call) error {
+		if c.Op == "write" && strings.HasPrefix(c.Name, "info/") {
+			return enospc
+		}
+		return nil
+	}
+	h = open(t, fs, usual)
+	h.awaitLog("warning: trouble writing to info/")
+	for range 50 {
+		h.pull() // a flood does not make it try again and again
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n := strings.Count(h.log.String(), "trouble writing"); n != 1 {
+		t.Errorf("tried %d times", n)
+	}
+	h.close()
+	fs.Fault = nil
+	h = open(t, fs, usual)
+	h.awaitEmpty()
+	h.close()
+}
+
+func TestClockJumps(t *testing.T) {
+	log := &proctest.Buffer{}
+	now := time.Now()
+	s := &scheduler{log: &logger{w: log}, clock: func() time.Time { return now }}
+	s.tick()
+	s.due[remote].push(entry{s.now + 5000, 1})
+	s.done.push(entry{s.now + 5000, 2})
+	now = now.Add(1000 * time.Second)
+	s.tick()
+	if due, _ := s.due[remote].first(); due != s.now+4000 {
+		t.Error("time passing is a jump")
+	}
+	// Monotonic readings cannot be faked; a time without one shows the wall.
+	s.last = s.last.Add(10 * 365 * 24 * time.Hour)
+	s.jumped(-10 * 365 * 24 * time.Hour)
+	s.log.flush()
+	if due, _ := s.due[remote].first(); due > s.now || !strings.Contains(log.String(), "warning: clock went back 315360000 seconds") {
+		t.Errorf("due in %d\n%s", due-s.now, log)
+	}
+	s.jumped(10 * 365 * 24 * time.Hour)
+	s.log.flush()
+	if !strings.Contains(log.String(), "warning: clock went forward 315360000 seconds") {
+		t.Errorf("%s", log)
 	}
 }
