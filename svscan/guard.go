@@ -15,9 +15,10 @@ import (
 type guard struct {
 	name      string         // of the directory, for messages
 	dir       *service.Dir   // the directory it guards
-	command   *child.Command // how it was started last; nil: not by this svscan
+	command   *child.Command // how to start it; nil: it has not run yet
 	pid       int            // 0: not running as a child
 	elsewhere bool           // it runs, but some other svscan started it
+	started   time.Time      // by this svscan, the last time
 	next      time.Time      // no start before this
 
 	// At the end:
@@ -34,9 +35,8 @@ func (g *guard) close() {
 	}
 }
 
-// start starts the supervise, unless it runs already. It does so once in
-// interval at the most; so one that lived longer is back at once, and one that
-// cannot run is not tried all the time.
+// start starts the supervise, unless it runs already. One that ended at once, or
+// did not even begin, is not tried again for some time.
 func (g *guard) start(s *scanner, now time.Time, name string, c *child.Command) {
 	if g.pid != 0 || now.Before(g.next) {
 		return
@@ -46,7 +46,7 @@ func (g *guard) start(s *scanner, now time.Time, name string, c *child.Command) 
 	// another supervise could but complain of that every five seconds.
 	if g.dir.Locked() {
 		if !g.elsewhere {
-			g.elsewhere = true
+			g.elsewhere, g.command = true, c
 			s.env.Warn(errors.New(strerr.Clean(name) + " is supervised already"))
 		}
 		return
@@ -55,12 +55,20 @@ func (g *guard) start(s *scanner, now time.Time, name string, c *child.Command) 
 	g.run(s, c)
 }
 
+// ended tells that the process is no more.
+func (g *guard) ended(now time.Time) {
+	g.pid = 0
+	if now.Sub(g.started) >= time.Second {
+		g.next = now
+	}
+}
+
 func (g *guard) run(s *scanner, c *child.Command) {
 	c.Vars = s.env.Vars
 	p, err := child.Start(c)
 	switch {
 	case err == nil:
-		g.pid, g.command = p.PID, c
+		g.pid, g.command, g.started = p.PID, c, time.Now()
 		s.processes[p.PID] = g
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM),
 		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
@@ -74,13 +82,13 @@ func (g *guard) run(s *scanner, c *child.Command) {
 // killed and left its service behind is started again: it takes the service
 // over and can be told.
 func (g *guard) gone(s *scanner, now time.Time) bool {
-	switch {
-	case g.pid != 0:
-		return false
-	case g.elsewhere:
+	if g.elsewhere {
 		g.elsewhere = g.dir.Locked()
-		return !g.elsewhere
-	case g.command == nil:
+	}
+	if !g.idle() {
+		return false
+	}
+	if g.command == nil {
 		return true
 	}
 	status, err := g.dir.Status()
@@ -88,7 +96,7 @@ func (g *guard) gone(s *scanner, now time.Time) bool {
 		return true
 	}
 	if !now.Before(g.next) {
-		g.next, g.told = now.Add(time.Second), ""
+		g.next, g.told = now.Add(interval), ""
 		g.run(s, g.command)
 	}
 	return false

@@ -151,11 +151,19 @@ func (v *entry) findLog() error {
 	return nil
 }
 
+// closePipe gives the log pipe up. Whatever is started afterwards, at the end,
+// has no use for it.
 func (v *entry) closePipe() {
-	if v.from != nil {
-		v.from.Close()
-		v.to.Close()
-		v.from, v.to = nil, nil
+	if v.from == nil {
+		return
+	}
+	v.from.Close()
+	v.to.Close()
+	v.from, v.to = nil, nil
+	for _, g := range []*guard{&v.main, &v.log} {
+		if g.command != nil {
+			g.command.Files = []int{0, 1, 2}
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ import (
 // Svscan is the program.
 var Svscan = proc.Program{Name: "svscan", Usage: "[ dir ]", Run: svscan}
 
-// interval is the time between two looks at the directory, and the least time
-// between two starts of one supervise.
+// interval is the time between two looks at the directory, and between two
+// starts of a supervise that does not stay.
 const interval = 5 * time.Second
 
 func svscan(_ context.Context, env *proc.Env) error {
@@ -134,7 +134,7 @@ func (s *scanner) reap() {
 			return
 		}
 		if g := s.processes[pid]; g != nil {
-			g.pid = 0
+			g.ended(time.Now())
 			delete(s.processes, pid)
 		}
 	}

@@ -1,0 +1,158 @@
+package chain
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/limit"
+	"paperpath/internal/proc"
+	"paperpath/internal/proc/proctest"
+)
+
+func TestEnvdir(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		vars  proc.Vars
+		want  proc.Vars
+	}{
+		{"nothing", nil, proc.Vars{"A=1"}, proc.Vars{"A=1"}},
+		{"set", map[string]string{"B": "two\n"}, proc.Vars{"A=1"}, proc.Vars{"A=1", "B=two"}},
+		{"replaced", map[string]string{"A": "two"}, proc.Vars{"A=1"}, proc.Vars{"A=two"}},
+		{"removed", map[string]string{"A": ""}, proc.Vars{"A=1", "AA=2"}, proc.Vars{"AA=2"}},
+		{"set to nothing", map[string]string{"A": "\n"}, proc.Vars{"A=1"}, proc.Vars{"A="}},
+		{"first line", map[string]string{"A": "one\ntwo\nthree"}, nil, proc.Vars{"A=one"}},
+		{"blanks at the end", map[string]string{"A": " one two \t \t\nthree"}, nil, proc.Vars{"A= one two"}},
+		{"only blanks", map[string]string{"A": " \t "}, nil, proc.Vars{"A="}},
+		{"NUL", map[string]string{"A": "one\x00two\x00\nthree"}, nil, proc.Vars{"A=one\ntwo\n"}},
+		{"NUL before blanks", map[string]string{"A": "one\x00 "}, nil, proc.Vars{"A=one\n"}},
+		{"CR and other bytes", map[string]string{"A": "one\r\xff=\n"}, nil, proc.Vars{"A=one\r\xff="}},
+		{"dot", map[string]string{".A": "one"}, nil, nil},
+		{"long", map[string]string{"A": strings.Repeat("x", 100000) + "\n"}, nil, proc.Vars{"A=" + strings.Repeat("x", 100000)}},
+		{"name with =", map[string]string{"A=B": "c"}, proc.Vars{"A=1"}, proc.Vars{"A=B=c"}},
+		{"name with =, empty", map[string]string{"A=B": ""}, proc.Vars{"A=1"}, proc.Vars{"A=B"}},
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(dir+"/env", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range c.files {
+			if err := os.WriteFile(dir+"/env/"+name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := proctest.Run(&Envdir, proctest.Case{Dir: dir, Args: []string{"env", "prog", "-x"}, Vars: c.vars})
+		if r.Status != 0 || r.Err != "" || !slices.Equal(r.Next, []string{"prog", "-x"}) || !slices.Equal(r.Vars, c.want) {
+			t.Errorf("%s: %+v, want %q", c.name, r, c.want)
+		}
+	}
+}
+
+func TestEnvdirFailures(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"sub/A", "loop", "gone", "fifo"} {
+		os.MkdirAll(dir+"/"+name, 0o755)
+	}
+	os.Symlink("A", dir+"/loop/A")
+	os.Symlink("nowhere", dir+"/gone/A")
+	if err := unix.Mkfifo(dir+"/fifo/A", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(dir+"/file", nil, 0o644)
+	for _, c := range []struct {
+		args []string
+		err  string
+	}{
+		{nil, "envdir: usage: envdir dir child\n"},
+		{[]string{"sub"}, "envdir: usage: envdir dir child\n"},
+		{[]string{"none", "prog"}, "envdir: fatal: unable to switch to directory none: file does not exist\n"},
+		{[]string{"file", "prog"}, "envdir: fatal: unable to switch to directory file: not a directory\n"},
+		{[]string{"sub", "prog"}, "envdir: fatal: unable to read sub/A: is a directory\n"},
+		{[]string{"loop", "prog"}, "envdir: fatal: unable to read loop/A: symbolic link loop\n"},
+	} {
+		r := proctest.Run(&Envdir, proctest.Case{Dir: dir, Args: c.args})
+		if r.Status != 111 || r.Err != c.err || r.Next != nil {
+			t.Errorf("%q: %+v, want %q", c.args, r, c.err)
+		}
+	}
+	// What is not there, or has nothing in it, removes; a fifo does not block.
+	for _, name := range []string{"gone", "fifo"} {
+		r := proctest.Run(&Envdir, proctest.Case{Dir: dir, Args: []string{name, "prog"}, Vars: proc.Vars{"A=1"}})
+		if r.Status != 0 || len(r.Vars) != 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestSoftlimit(t *testing.T) {
+	var core unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil {
+		t.Fatal(err)
+	}
+	hard := limit.Limits{{Resource: unix.RLIMIT_CORE, Value: core.Max}}
+	for _, c := range []struct {
+		args string
+		want limit.Limits
+		next string
+	}{
+		{"prog", nil, "prog"},
+		{"-- -prog -m1", nil, "-prog -m1"},
+		{"-m 2000000 prog x", limit.Limits{{Resource: unix.RLIMIT_AS, Value: 2000000}, {Resource: unix.RLIMIT_DATA, Value: 2000000},
+			{Resource: unix.RLIMIT_MEMLOCK, Value: 2000000}, {Resource: unix.RLIMIT_STACK, Value: 2000000}}, "prog x"},
+		{"-o5 -p0 -t 9 prog", limit.Limits{{Resource: unix.RLIMIT_CPU, Value: 9}, {Resource: unix.RLIMIT_NOFILE, Value: 5},
+			{Resource: unix.RLIMIT_NPROC, Value: 0}}, "prog"},
+		{"-a1 -d2 -f3 -l4 -r5 -s6 prog", limit.Limits{{Resource: unix.RLIMIT_AS, Value: 1}, {Resource: unix.RLIMIT_DATA, Value: 2},
+			{Resource: unix.RLIMIT_FSIZE, Value: 3}, {Resource: unix.RLIMIT_MEMLOCK, Value: 4},
+			{Resource: unix.RLIMIT_RSS, Value: 5}, {Resource: unix.RLIMIT_STACK, Value: 6}}, "prog"},
+		{"-c= prog", hard, "prog"},
+		{"-f1 -f2 prog", limit.Limits{{Resource: unix.RLIMIT_FSIZE, Value: 2}}, "prog"},
+		{"-f18446744073709551619 prog", limit.Limits{{Resource: unix.RLIMIT_FSIZE, Value: 3}}, "prog"},
+	} {
+		r := proctest.Run(&Softlimit, proctest.Case{Args: strings.Fields(c.args)})
+		got, _ := limit.Handed(r.Vars)
+		if r.Status != 0 || r.Err != "" || strings.Join(r.Next, " ") != c.next || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v %v, want %v", c.args, r, got, c.want)
+		}
+	}
+}
+
+func TestSoftlimitInSoftlimit(t *testing.T) {
+	r := proctest.Run(&Softlimit, proctest.Case{
+		Args: []string{"-d", "7", "prog"},
+		Vars: proc.Vars{limit.Variable + "=as=5 data=5 stack=5 /old/softlimit", "GOMEMLIMIT=67108864"},
+	})
+	got, by := limit.Handed(r.Vars)
+	want := limit.Limits{{Resource: unix.RLIMIT_AS, Value: 5}, {Resource: unix.RLIMIT_DATA, Value: 7}, {Resource: unix.RLIMIT_STACK, Value: 5}}
+	if r.Status != 0 || !slices.Equal(got, want) || by == "/old/softlimit" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	limits := "softlimit: usage: softlimit " + Softlimit.Usage + "\n"
+	for _, c := range []struct {
+		p      *proc.Program
+		args   string
+		status int
+		err    string
+	}{
+		{&Softlimit, "", 100, limits},
+		{&Softlimit, "-m 5", 100, limits},
+		{&Softlimit, "-m 5k prog", 100, limits},
+		{&Softlimit, "-m -5 prog", 100, limits},
+		{&Softlimit, "-m", 100, "softlimit: option requires an argument -- m\n" + limits},
+		{&Softlimit, "-x 5 prog", 100, "softlimit: illegal option -- x\n" + limits},
+		{&Setuidgid, "", 100, "setuidgid: usage: setuidgid account child\n"},
+		{&Setuidgid, "root", 100, "setuidgid: usage: setuidgid account child\n"},
+		{&Setuidgid, "no:such prog", 111, "setuidgid: fatal: unknown account no:such\n"},
+	} {
+		r := proctest.Run(c.p, proctest.Case{Args: strings.Fields(c.args)})
+		if r.Status != c.status || r.Err != c.err || r.Next != nil {
+			t.Errorf("%s %s: %+v, want %d %q", c.p.Name, c.args, r, c.status, c.err)
+		}
+	}
+}

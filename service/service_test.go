@@ -1,0 +1,89 @@
+package service
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A status that supervise of daemontools 0.76 wrote: up, pid 12326, wanted up.
+const fromC = "\x40\x00\x00\x00\x6b\x01\x9e\x8f\x0c\x06\x57\xe2\x26\x30\x00\x00\x00u"
+
+func TestParseStatus(t *testing.T) {
+	s, err := ParseStatus([]byte(fromC))
+	if err != nil || s.PID != 12326 || s.Paused || s.Want != Up {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if want := time.Unix(0x6b019e8f-10, 0x0c0657e2); !s.Stamp.Equal(want) {
+		t.Errorf("stamp %v, want %v", s.Stamp, want)
+	}
+	if got := s.Append(nil); string(got) != fromC {
+		t.Errorf("back again: %q", got)
+	}
+	if _, err := ParseStatus([]byte(fromC[:17])); err != ErrFormat {
+		t.Errorf("17 bytes: %v", err)
+	}
+	// svstat has never looked at the nanoseconds.
+	odd := []byte(fromC)
+	odd[8] = 0xff
+	if s, err := ParseStatus(odd); err != nil || s.Stamp.Unix() != 0x6b019e8f-10 {
+		t.Errorf("impossible nanoseconds: %+v, %v", s, err)
+	}
+}
+
+func TestDownIsNotPaused(t *testing.T) {
+	s := Status{Stamp: time.Unix(0, 0), Paused: true, Want: Down}
+	if got := s.Append(nil); got[16] != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, c := range []struct {
+		s    Status
+		down bool // normally
+		want string
+	}{
+		{Status{Stamp: ago(5 * time.Second), PID: 7, Want: Up}, false, "up (pid 7) 5 seconds"},
+		{Status{Stamp: ago(time.Nanosecond), PID: 7, Want: Up}, true, "up (pid 7) 1 seconds, normally down"},
+		{Status{Stamp: now, PID: 7, Paused: true, Want: Down}, true, "up (pid 7) 0 seconds, normally down, paused, want down"},
+		{Status{Stamp: now, PID: 7}, false, "up (pid 7) 0 seconds"},
+		{Status{Stamp: now, Want: Down}, false, "down 0 seconds, normally up"},
+		{Status{Stamp: now, Want: Up, Paused: true}, true, "down 0 seconds, want up"},
+		{Status{Stamp: now, Want: Up}, false, "down 0 seconds, normally up, want up"},
+		{Status{Stamp: now}, true, "down 0 seconds"},
+		{Status{Stamp: now.Add(time.Hour), PID: 1<<32 - 1, Want: Up}, false, "up (pid 4294967295) 0 seconds"},
+		{Status{Stamp: ago(1000 * time.Hour), Want: Down}, true, "down 3600000 seconds"},
+	} {
+		if got := c.s.describe(!c.down, now); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.s, got, c.want)
+		}
+	}
+}
+
+func FuzzParseStatus(f *testing.F) {
+	f.Add([]byte(fromC))
+	f.Add([]byte(strings.Repeat("\xff", 18)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseStatus(b)
+		if (err == nil) != (len(b) >= StatusLen) {
+			t.Fatalf("%d bytes: %v", len(b), err)
+		}
+		if err != nil {
+			return
+		}
+		if text := s.describe(true, time.Now()); strings.Contains(text, "-") {
+			t.Errorf("%q", text)
+		}
+		again, err := ParseStatus(s.Append(nil))
+		if err != nil || !again.Stamp.Equal(s.Stamp) || again.PID != s.PID || again.Want != s.Want {
+			t.Errorf("%+v came back as %+v, %v", s, again, err)
+		}
+		if b[8] < 0x3b && b[16] <= 1 && s.PID != 0 && !bytes.Equal(s.Append(nil), b[:StatusLen]) {
+			t.Errorf("%q came back as %q", b[:StatusLen], s.Append(nil))
+		}
+	})
+}
