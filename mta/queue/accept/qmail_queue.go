@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -28,6 +29,9 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 			err = proc.Exit(answer.Bug) // the trace would go to the caller
 		}
 	}()
+	// Here one thing happens after another; and a caller may have asked for
+	// 100 000 threads in $GOMAXPROCS, which the runtime obeys.
+	runtime.GOMAXPROCS(1)
 	ignoreSignals()
 	syscall.Umask(0o033)
 	if os.Chdir(layout.Home(env.Vars)) != nil {
