@@ -84,7 +84,7 @@ const slowProcessor = time.Minute
 
 func startProcessor(env *proc.Env) starter {
 	return func(l *log, previous, processed, state, newstate fsys.File) (child.Status, error) {
-		fd := func(f fsys.File) int { return int(f.(descriptor).Fd()) }
+		fd := func(f fsys.File) int { return int(f.(interface{ Fd() uintptr }).Fd()) }
 		stderr, _ := proc.Descriptor(env.Files[2])
 		p, err := child.Start(&child.Command{
 			Argv:  []string{"sh", "-c", *l.processor},

@@ -6,7 +6,6 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
-	"paperpath/internal/sys"
 )
 
 // A script is a parsed one, with everything open that it names, and the line
@@ -84,7 +83,7 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 func digits(s string) int {
 	n := 0
 	for i := 0; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
-		n = min(n*10+int(s[i]-'0'), 1<<40)
+		n = min(n*10+int(s[i]-'0'), 1<<27)
 	}
 	return n
 }
@@ -115,13 +114,10 @@ func openLog(l *log, root fsys.OS, name, base string) error {
 	// long as the process lives: closing it would give the lock away.
 	lock, err := dir.Open("lock", appendFlags, 0600)
 	if err == nil {
-		err = sys.Lock(int(lock.(descriptor).Fd()), false)
+		err = lock.(fsys.Locker).Lock(false)
 	}
 	if err != nil {
 		return strerr.Unable("lock directory", name, err)
 	}
 	return l.open()
 }
-
-// descriptor is what the files of fsys.OS also have.
-type descriptor interface{ Fd() uintptr }
