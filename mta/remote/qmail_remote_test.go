@@ -198,7 +198,7 @@ func TestAddressesOnTheWire(t *testing.T) {
 		"a@b@c":             `"a@b"@c`,
 		".a@b":              `".a"@b`,
 		`a"b\c@d`:           `"a\"b\\c"@d`,
-		"#@[]":              "#@[]",
+		"#@[]":              "",
 		"a@[IPv6:::1]":      "a@[IPv6:::1]",
 		"list-@host-@[]":    `"list-@host-"@[]`,
 		"o'neil+tag/x=y@b.": "o'neil+tag/x=y@b.",

@@ -112,7 +112,7 @@ func (s *Session) send(sender string, recipients []string, message io.Reader, re
 	if !sendable(sender) {
 		return badSender
 	}
-	code, err := s.command("MAIL FROM:<" + mangle(sender) + ">\r\n")
+	code, err := s.command("MAIL FROM:<" + mangle(reversePath(sender)) + ">\r\n")
 	switch {
 	case err != nil:
 		return s.died()
@@ -158,6 +158,16 @@ func (s *Session) send(sender string, recipients []string, message io.Reader, re
 		return s.outcome("Z", " failed on DATA command")
 	}
 	return s.data(message)
+}
+
+// reversePath is sender as other hosts know it. With #@[] qmail-send marks its
+// double bounces, so as not to bounce them again; that is its own affair, and
+// to the world they are notifications like others (RFC 5321 section 4.5.5).
+func reversePath(sender string) string {
+	if sender == "#@[]" {
+		return ""
+	}
+	return sender
 }
 
 // data sends the message and the dot, and hears what became of it.
