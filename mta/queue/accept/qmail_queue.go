@@ -29,9 +29,9 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 			err = proc.Exit(answer.Bug) // the trace would go to the caller
 		}
 	}()
-	// Here one thing happens after another; and a caller may have asked for
-	// 100 000 threads in $GOMAXPROCS, which the runtime obeys.
-	runtime.GOMAXPROCS(1)
+	if runtime.GOMAXPROCS(0) > runtime.NumCPU() {
+		runtime.GOMAXPROCS(1) // a caller set $GOMAXPROCS to have us start thousands of threads
+	}
 	ignoreSignals()
 	syscall.Umask(0o033)
 	if os.Chdir(layout.Home(env.Vars)) != nil {
