@@ -1,0 +1,267 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"paperpath/internal/proc"
+	"paperpath/service"
+	"paperpath/test/bin"
+)
+
+func TestMain(m *testing.M) { bin.Main(m) }
+
+// running is a service under a real supervise.
+type running struct {
+	t    *testing.T
+	path string
+	dir  *service.Dir
+	cmd  *exec.Cmd
+	said strings.Builder
+}
+
+func start(t *testing.T, run string) *running {
+	x := &running{t: t, path: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(x.path, "run"), []byte(run), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if x.dir, err = service.Open(&proc.Env{}, x.path); err != nil {
+		t.Fatal(err)
+	}
+	x.cmd = exec.Command(filepath.Join(bin.Dir(t), "supervise"), x.path)
+	x.cmd.Stderr = &x.said
+	if err := x.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		x.dir.Control([]byte("dxk"))
+		x.end()
+		x.dir.Close()
+	})
+	x.until("supervised", func() bool { return x.dir.OK() == nil })
+	return x
+}
+
+// end waits for supervise.
+func (x *running) end() {
+	x.t.Helper()
+	if x.cmd.ProcessState != nil {
+		return
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- x.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			x.t.Errorf("supervise: %v: %s", err, x.said.String())
+		}
+	case <-time.After(30 * time.Second):
+		x.t.Error("supervise does not end")
+		x.cmd.Process.Kill()
+		<-ended
+	}
+}
+
+func (x *running) until(what string, ok func() bool) {
+	x.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			status, err := x.dir.Status()
+			x.t.Fatalf("never %s; status %+v, %v", what, status, err)
+		}
+	}
+}
+
+func (x *running) status() service.Status {
+	s, _ := x.dir.Status()
+	return s
+}
+
+func (x *running) order(letters string) {
+	x.t.Helper()
+	if err := x.dir.Control([]byte(letters)); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// Dying would leave the service alone.
+func TestTerm(t *testing.T) {
+	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
+	x.until("up", func() bool { return x.status().PID != 0 })
+	x.cmd.Process.Signal(syscall.SIGTERM)
+	x.end()
+	if s := x.status(); s.PID != 0 || s.Want != service.Down {
+		t.Errorf("at the end %+v", s)
+	}
+	if x.dir.Locked() || x.dir.OK() == nil {
+		t.Error("still looks supervised")
+	}
+}
+
+// What the service gets: descriptors 0 to 2 and default signals, whatever
+// supervise has; nothing of what supervise itself was given beside that.
+func TestServiceInherits(t *testing.T) {
+	x := start(t, "#!/bin/sh\n{ ls /proc/$$/fd; pwd; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; } >seen\nmv seen saw\nexec sleep 1000\n")
+	x.until("told", func() bool { _, err := os.Stat(x.path + "/saw"); return err == nil })
+	b, err := os.ReadFile(x.path + "/saw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Fields(strings.ReplaceAll(string(b), "\t", ""))
+	// From 10 on is where shells keep the script, and what they redirected.
+	var fds []string
+	for len(lines) > 0 && lines[0][0] != '/' {
+		if len(lines[0]) == 1 {
+			fds = append(fds, lines[0])
+		}
+		lines = lines[1:]
+	}
+	if got := strings.Join(fds, " "); got != "0 1 2" {
+		t.Errorf("descriptors %s", got)
+	}
+	if len(lines) != 4 || lines[0] != x.path || lines[1] != "SigBlk:0000000000000000" {
+		t.Errorf("%q", lines)
+	}
+}
+
+// V-06: a flood of what is no order, then one that is.
+func TestFlood(t *testing.T) {
+	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
+	x.until("up", func() bool { return x.status().PID != 0 })
+	first := x.status()
+	x.order(strings.Repeat("z\x00\xff", 100000))
+	if got := x.status(); got != first {
+		t.Errorf("%+v, want %+v", got, first)
+	}
+	x.order("dx")
+	x.end()
+}
+
+// V-16: whoever sends what, the last order counts.
+func TestManyOrders(t *testing.T) {
+	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
+	var senders sync.WaitGroup
+	for i := range 20 {
+		senders.Go(func() {
+			for range 25 {
+				x.dir.Control([]byte("udpcto"[i%6 : i%6+1]))
+			}
+		})
+	}
+	senders.Wait()
+	x.order("d")
+	x.until("down", func() bool { s := x.status(); return s.PID == 0 && s.Want == service.Down })
+	x.order("u")
+	x.until("up", func() bool { s := x.status(); return s.PID != 0 && s.Want == service.Up })
+	x.order("dx")
+	x.end()
+}
+
+// V-01: a service that ends at once is started once a second, and said to be
+// down in between.
+func TestQuickExit(t *testing.T) {
+	x := start(t, "#!/bin/sh\necho x >>starts\n")
+	began := time.Now()
+	starts := func() int { b, _ := os.ReadFile(x.path + "/starts"); return len(b) / 2 }
+	x.until("started again", func() bool { return starts() >= 3 })
+	if most := int(time.Since(began)/time.Second) + 2; starts() > most {
+		t.Errorf("%d starts, at most %d", starts(), most)
+	}
+	x.until("seen down", func() bool { s := x.status(); return s.PID == 0 && s.Want == service.Up })
+	x.order("x")
+	x.end()
+}
+
+// No run, no execute permission, a directory: said every time, and tried again.
+func TestBadRun(t *testing.T) {
+	x := start(t, "")
+	os.Chmod(x.path+"/run", 0o644)
+	x.until("down", func() bool { return x.status().PID == 0 })
+	os.Remove(x.path + "/run")
+	os.Rename(x.path+"/supervise/status", x.path+"/supervise/status.old")
+	x.until("tried again", func() bool { _, err := x.dir.Status(); return err == nil })
+	x.order("x")
+	x.end()
+	if want := fmt.Sprintf("supervise: fatal: unable to start %s/run: file does not exist\n", x.path); !strings.Contains(x.said.String(), want) {
+		t.Errorf("%q lacks %q", x.said.String(), want)
+	}
+}
+
+// A control that is no fifo is refused, not read for ever.
+func TestControlIsNoFIFO(t *testing.T) {
+	dir := t.TempDir()
+	os.Mkdir(dir+"/supervise", 0o700)
+	os.WriteFile(dir+"/supervise/control", []byte("dx"), 0o600)
+	out, err := exec.Command(filepath.Join(bin.Dir(t), "supervise"), dir).CombinedOutput()
+	want := "supervise: fatal: unable to read " + dir + "/supervise/control: not a fifo\n"
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 111 || string(out) != want {
+		t.Errorf("%q, %v; want %q", out, err, want)
+	}
+}
+
+// Not every process that a status names is the service.
+func TestOurs(t *testing.T) {
+	path := t.TempDir()
+	dir, err := service.Open(&proc.Env{}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	cmd := exec.Command("sleep", "1000")
+	cmd.Dir = path
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	now := time.Now()
+	for name, last := range map[string]service.Status{
+		"a child of somebody who lives": {PID: cmd.Process.Pid, Stamp: now},
+		"this process":                  {PID: os.Getpid(), Stamp: now},
+		"its parent":                    {PID: os.Getppid(), Stamp: now},
+		"init":                          {PID: 1, Stamp: now},
+		"nobody":                        {PID: 0, Stamp: now},
+		"a number that is none":         {PID: 1<<32 - 1, Stamp: now},
+	} {
+		w := &world{}
+		if w.adopt(dir, last) {
+			t.Errorf("%s is taken for the service", name)
+		}
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const tail = " 0 0 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 12345 2400256 200"
+	p, ticks, err := parseStat([]byte("4711 (sleep) S 17" + tail + "\n"))
+	if err != nil || p.parent != 17 || p.zombie || ticks != 12345 {
+		t.Errorf("%+v, %d, %v", p, ticks, err)
+	}
+	p, _, err = parseStat([]byte("4711 (a) Z 1 (b)) Z 3" + tail))
+	if err != nil || p.parent != 3 || !p.zombie {
+		t.Errorf("a name with parentheses: %+v, %v", p, err)
+	}
+	for _, bad := range []string{"", ")", "1 (x) S", "1 (x) S x" + tail, "1 (x) S 1 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 -5 0"} {
+		if p, _, err := parseStat([]byte(bad)); err == nil {
+			t.Errorf("%q: %+v", bad, p)
+		}
+	}
+	if self, err := readProcess(os.Getpid()); err != nil || self.parent != os.Getppid() || time.Since(self.began) < 0 || time.Since(self.began) > time.Hour {
+		t.Errorf("this process: %+v, %v", self, err)
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte("4711 (sleep) S 17 0 0 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 12345 2400256 200"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if p, ticks, err := parseStat(b); err == nil && time.Duration(ticks)*(time.Second/100) < 0 {
+			t.Errorf("%q: %+v, %d", b, p, ticks)
+		}
+	})
+}
