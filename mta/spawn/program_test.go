@@ -129,7 +129,7 @@ func TestLocalFailures(t *testing.T) {
 	}
 	script(t, home, "qmail-local", "echo text; exit $7") // the host
 	for status, want := range map[int]string{
-		0: "Ktext\n", 1: "Dtext\n", 64: "Dtext\n", 71: "Ztext\n", 74: "Ztext\n", 75: "Ztext\n", 99: "Dtext\n", 100: "Dtext\n", 101: "Dtext\n",
+		0: "Ktext\n", 1: "Dtext\n", 2: "Zqmail-local crashed.\n", 64: "Dtext\n", 71: "Ztext\n", 74: "Ztext\n", 75: "Ztext\n", 99: "Dtext\n", 100: "Dtext\n", 101: "Dtext\n",
 		111: "Ztext\n", 112: "ZInternal qmail-lspawn bug.\n", 113: "ZNot allowed to perform deliveries as root.\n", 114: "Dtext\n",
 		115: "ZNFS failure in qmail-local.\n", 116: "ZUnable to find alias user!\n", 117: "ZTrouble reading users/cdb in qmail-lspawn.\n",
 		118: "ZTemporary failure in qmail-lspawn.\n", 119: "ZOut of memory in qmail-lspawn.\n", 120: "ZUnable to run qmail-local.\n",
@@ -233,6 +233,7 @@ func TestRemoteReport(t *testing.T) {
 	}
 	for status, want := range map[child.Status]string{
 		9:        "Zqmail-remote crashed.\n",
+		2 << 8:   "Zqmail-remote crashed.\n",
 		111 << 8: "ZUnable to run qmail-remote.\n",
 		1 << 8:   "DUnable to run qmail-remote.\n",
 		100 << 8: "DUnable to run qmail-remote.\n",

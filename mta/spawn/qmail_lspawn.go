@@ -113,11 +113,13 @@ var localReports = map[int]string{
 	qlxExecHard: "DUnable to run qmail-local.\n",
 }
 
+const localCrashed = "Zqmail-local crashed.\n"
+
 // localReport is the report on a qmail-local that ended (report in
 // qmail-lspawn.c).
 func localReport(status child.Status, text []byte) string {
-	if status.Crashed() {
-		return "Zqmail-local crashed.\n"
+	if crashed(status) {
+		return localCrashed
 	}
 	if report, ok := localReports[status.Code()]; ok {
 		return report

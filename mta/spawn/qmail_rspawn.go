@@ -73,7 +73,7 @@ func (r *remotes) begin(d *delivery, done func(string)) {
 // message's unless the recipient fared worse (report in qmail-rspawn.c).
 func remoteReport(status child.Status, text []byte) string {
 	switch {
-	case status.Crashed():
+	case crashed(status):
 		return "Zqmail-remote crashed.\n"
 	case status.Code() == 111:
 		return "ZUnable to run qmail-remote.\n"

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"syscall"
 
+	"paperpath/internal/child"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
@@ -259,3 +260,9 @@ func startRefusal(err error, program string) string {
 	}
 	return "ZUnable to run " + program + ".\n"
 }
+
+// crashed reports whether a program came to a sudden end. Before main a Go
+// runtime that cannot go on (no memory, no thread) knows no better way than
+// status 2, which qmail-local and qmail-remote never choose themselves; as an
+// unknown status it would bounce the message.
+func crashed(status child.Status) bool { return status.Crashed() || status.Code() == 2 }
