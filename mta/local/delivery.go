@@ -43,10 +43,17 @@ type delivery struct {
 // It uses env and nothing of the process, whose umask should be 077. Commands
 // get the descriptors 0, 1 and 2 of env that have a number.
 func Deliver(env *proc.Env, to *Recipient, sender, instructions string, doit bool) error {
+	return deliver(env, to, files(to.Home), sender, instructions, doit)
+}
+
+// files are the files below a home directory.
+func files(home string) fsys.FS { return fsys.OS{Root: home} }
+
+func deliver(env *proc.Env, to *Recipient, files fsys.FS, sender, instructions string, doit bool) error {
 	d := &delivery{
 		Recipient: to, env: env, sender: sender,
 		vars:   env.Vars.Clone(),
-		fs:     fsys.OS{Root: to.Home},
+		fs:     files,
 		fields: newFields(to, sender, time.Now()),
 	}
 	if err := d.checkHome(doit); err != nil {

@@ -107,7 +107,10 @@ func (d *delivery) forward(sender string) error {
 	if err != nil {
 		return err
 	}
-	q, err := queue.Start(layout.Home(d.vars), d.vars)
+	if err := d.openReport(); err != nil {
+		return unableToFork(err)
+	}
+	q, err := queue.StartWith(layout.Home(d.vars), d.vars, d.descriptors()[2])
 	if err != nil {
 		return unableToFork(err)
 	}

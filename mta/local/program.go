@@ -15,6 +15,9 @@ func (d *delivery) program(command string) error {
 	if _, err := d.rewind(); err != nil {
 		return err
 	}
+	if err := d.openReport(); err != nil {
+		return unableToFork(err)
+	}
 	p, err := child.Start(&child.Command{
 		Argv:  []string{"/bin/sh", "-c", command},
 		Path:  "/bin/sh",
@@ -51,6 +54,14 @@ func (d *delivery) ended(status int) error {
 		return proc.Exit(100)
 	}
 	return proc.Exit(111)
+}
+
+// openReport makes the descriptors 1 and 2 of an agent's delivery.
+func (d *delivery) openReport() error {
+	if r, ok := d.env.Files[2].(*report); ok {
+		return r.open()
+	}
+	return nil
 }
 
 func (d *delivery) descriptors() []int {

@@ -21,20 +21,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"paperpath/internal/fsys"
 	"paperpath/internal/opt"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
+	"paperpath/mta/agent"
 	"paperpath/mta/layout"
 )
 
 // QmailLocal is the program qmail-local(8).
 var QmailLocal = proc.Program{
 	Name:  "qmail-local",
-	Usage: "[ -nN ] user homedir local dash ext domain sender aliasempty",
+	Usage: usageLine,
 	Run:   qmailLocal,
 }
 
-func qmailLocal(_ context.Context, env *proc.Env) error {
+const usageLine = "[ -nN ] user homedir local dash ext domain sender aliasempty"
+
+func qmailLocal(ctx context.Context, env *proc.Env) error {
+	if len(env.Args) == 2 && env.Args[1] == agent.Argument {
+		prepare()
+		return serve(ctx, env)
+	}
 	doit := true
 	opts := opt.Parse(env.Args[1:], "nN")
 	for opts.Next() {
@@ -49,21 +57,38 @@ func qmailLocal(_ context.Context, env *proc.Env) error {
 		}
 	}
 	args := opts.Rest()
-	if len(args) != 8 || args[1] == "" || args[1][0] != '/' {
+	if !complete(args) {
 		return proc.ErrUsage
 	}
+	prepare()
+	return run(env, args, doit, files)
+}
 
-	// What is not the delivery's but the process's: the rest of this package
-	// leaves the process alone.
+// prepare does what is not the delivery's but the process's: the rest of this
+// package leaves the process alone.
+func prepare() {
 	unix.Umask(layout.Umask) // of the commands; our own files say their mode
 	sys.CloseOnExecFrom(3)   // commands get 0, 1 and 2
 	sys.CatchSIGXFSZ()
-	// A crash of the Go runtime has to look like one: qmail-lspawn takes its
-	// usual status, 2, for a permanent failure, and would bounce the message.
+	// A crash of the Go runtime has to look like one: the C
+	// qmail-lspawn takes its usual status, 2, for a permanent failure, and would
+	// bounce the message.
 	debug.SetTraceback("crash")
+}
 
-	return Deliver(env, &Recipient{
+// complete reports whether these are the arguments of a delivery.
+func complete(args []string) bool {
+	return len(args) == agent.Args && args[1] != "" && args[1][0] == '/'
+}
+
+// run makes the delivery that args tell of, with the files below the home
+// directory that files gives.
+func run(env *proc.Env, args []string, doit bool, files func(home string) fsys.FS) error {
+	if !complete(args) {
+		return proc.ErrUsage
+	}
+	return deliver(env, &Recipient{
 		User: args[0], Home: args[1], Local: args[2], Dash: args[3],
 		Ext: args[4], Host: args[5],
-	}, args[6], args[7], doit)
+	}, files(args[1]), args[6], args[7], doit)
 }

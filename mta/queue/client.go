@@ -63,7 +63,11 @@ type Client struct {
 // vars as its environment and home as its directory. Only the lack of a pipe
 // or a process is an error. A program that cannot be run is for Close to
 // report, as it is in qmail.c, where the child finds out.
-func Start(home string, vars proc.Vars) (*Client, error) {
+func Start(home string, vars proc.Vars) (*Client, error) { return StartWith(home, vars, 2) }
+
+// StartWith is Start for a program whose complaints go to the descriptor
+// complaints; Start's go where this process's go.
+func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
 	program, ok := vars.Get("QMAILQUEUE")
 	if !ok {
 		program = "bin/qmail-queue"
@@ -94,7 +98,7 @@ func Start(home string, vars proc.Vars) (*Client, error) {
 		Path:  program,
 		Vars:  vars,
 		Dir:   home,
-		Files: []int{int(message.Fd()), int(envelope.Fd()), 2, -1, -1, -1, int(text.Fd())},
+		Files: []int{int(message.Fd()), int(envelope.Fd()), complaints, -1, -1, -1, int(text.Fd())},
 	})
 	switch {
 	case err == nil:
