@@ -205,6 +205,8 @@ func TestSuperviseKilled(t *testing.T) {
 	first := pid(s)
 	before, _ := s.Status()
 	for range 3 {
+		// One that has lived for a second is replaced at once.
+		time.Sleep(1100 * time.Millisecond)
 		victim := x.supervisor("s")
 		unix.Kill(victim, unix.SIGKILL)
 		x.until("a new supervise", func() bool {
