@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/child"
 	"paperpath/internal/sys"
+	"paperpath/mta/agent"
 )
 
 // errPipe wraps why there is no pipe for a program's output.
@@ -31,8 +33,10 @@ type processes struct {
 
 type process struct {
 	child  *child.Process
-	out    int // our end of the pipe; -1 after its end
+	out    int // our end of the pipe or socket; -1 after its end
 	output output
+	agent  *serving // whose packets these are, in place of output; owns out
+	doomed atomic.Bool
 	done   func(child.Status, []byte)
 }
 
@@ -77,11 +81,16 @@ func (p *processes) run(c *child.Command, both bool, keep output, done func(chil
 		return err
 	}
 	unix.SetNonblock(int(r.Fd()), true) // our end only; the program's is another description
+	p.add(&process{child: started, out: int(r.Fd()), output: keep, done: done})
+	return nil
+}
+
+// add has a process watched.
+func (p *processes) add(q *process) {
 	p.mu.Lock()
-	p.new = append(p.new, &process{started, int(r.Fd()), keep, done})
+	p.new = append(p.new, q)
 	p.mu.Unlock()
 	p.lookAgain()
-	return nil
 }
 
 func (p *processes) loop(wake int) {
@@ -107,15 +116,16 @@ func (p *processes) loop(wake int) {
 			// the pipe by then.
 			status, ended, err := q.child.Ended()
 			if fds[i+1].Revents != 0 || ended {
-				q.read()
+				q.read(ended)
 			}
 			if !ended && err == nil {
+				if q.doomed.Load() {
+					q.child.Signal(syscall.SIGKILL) // not reaped, so the number is its own
+				}
 				still = append(still, q)
 				continue
 			}
-			if q.out >= 0 {
-				unix.Close(q.out)
-			}
+			q.close()
 			q.done(status, q.output.text)
 		}
 		clear(live[len(still):])
@@ -124,26 +134,40 @@ func (p *processes) loop(wake int) {
 }
 
 // read takes what is in the pipe, but not for ever what somebody keeps pouring
-// into it: as much as a pipe holds.
-func (q *process) read() {
-	var buf [4096]byte
-	for range 16 {
+// into it: as much as a pipe holds; packets, while their sender lives, a few.
+func (q *process) read(ended bool) {
+	var buf [agent.MaxReply + 1]byte
+	most := 16
+	if q.agent != nil && ended {
+		most = 1024 // more than a socket holds
+	}
+	for range most {
 		if q.out < 0 {
 			return
 		}
 		n, err := unix.Read(q.out, buf[:])
 		switch {
-		case n > 0:
+		case n > 0 && q.agent == nil:
 			q.output.add(buf[:n])
-		case err == unix.EINTR:
+		case n > 0 && q.agent.packet(buf[:n]), err == unix.EINTR:
 			// once more
 		case err == unix.EAGAIN:
 			return
 		default:
-			unix.Close(q.out)
-			q.out = -1
+			q.close()
 		}
 	}
+}
+
+// close is the end of what a program says. A program may go on without; an
+// agent, which has gone or does not keep to the protocol, may not.
+func (q *process) close() {
+	if q.agent != nil {
+		q.doomed.Store(true)
+	} else if q.out >= 0 {
+		unix.Close(q.out)
+	}
+	q.out = -1
 }
 
 // output is what is kept of a program's output.

@@ -79,6 +79,8 @@ func testLocals(t *testing.T) (*locals, string) {
 	}
 	l := &locals{home: home, defaultDelivery: "./Mailbox", rootless: rootless, log: 2, processes: testProcesses(t)}
 	l.null = -1
+	l.agents = newAgents(home+"/bin/qmail-local", l.processes)
+	l.agents.start = l.startAgent
 	l.passwd = credential(uint32(uid), uint32(gid))
 	return l, home
 }

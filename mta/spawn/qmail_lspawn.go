@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/child"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
@@ -40,8 +42,8 @@ func lspawn(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
-// locals delivers by qmail-local, one process a delivery, as the user in
-// charge of the address.
+// locals delivers by qmail-local, as the user in charge of the address: by one
+// that stays for some time (agents), or by one process a delivery.
 type locals struct {
 	home            string
 	vars            proc.Vars
@@ -53,6 +55,7 @@ type locals struct {
 
 	null, log int // descriptors: /dev/null, and ours for complaints
 	passwd    syscall.Credential
+	agents    *agents
 	*processes
 }
 
@@ -68,14 +71,18 @@ func (l *locals) prepare(env *proc.Env) error {
 		}
 		l.passwd = credential(uint32(account.UID), uint32(gid))
 	}
-	null, err := sys.Open("/dev/null", fsys.RDONLY, 0)
+	null, err := sys.Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
 		return proc.Exit(proc.StatusTemporary)
 	}
 	l.null = int(null.Fd())
 	l.log, _ = proc.Descriptor(env.Files[2])
-	l.processes, err = watch()
-	return err
+	if l.processes, err = watch(); err != nil {
+		return err
+	}
+	l.agents = newAgents(l.home+"/bin/qmail-local", l.processes)
+	l.agents.start = l.startAgent
+	return nil
 }
 
 // credential is what a process gets that has one group and no supplementary
@@ -194,8 +201,8 @@ func (l *locals) askPasswd(d *delivery, finish func(string)) {
 	}
 }
 
-// deliver starts qmail-local as the user that record, six strings with a NUL
-// after each, tells of.
+// deliver has qmail-local deliver as the user that record, six strings with a
+// NUL after each, tells of.
 func (l *locals) deliver(d *delivery, record []byte, finish func(string)) {
 	f := strings.SplitN(string(record), "\x00", 7)
 	if len(f) < 7 {
@@ -205,16 +212,29 @@ func (l *locals) deliver(d *delivery, record []byte, finish func(string)) {
 	user, home, dash, ext := f[0], f[3], f[4], f[5]
 	uid, err1 := parseID(f[1])
 	gid, err2 := parseID(f[2])
-	if err1 != nil || err2 != nil {
+	switch {
+	case err1 != nil || err2 != nil:
 		finish(localReports[qlxUsage])
 		return
-	}
-	if uid == 0 {
+	case uid == 0:
 		finish(localReports[qlxRoot])
 		return
+	case l.rootless && (uid != uint32(os.Geteuid()) || gid != uint32(os.Getegid())):
+		finish("ZUnable to deliver for another user without being root. (#4.3.5)\n")
+		return
 	}
+	as := owner{uid, gid}
+	args := []string{user, home, d.local(), dash, ext, d.host(), d.sender, l.defaultDelivery}
+	classic := func() { l.runLocal(d, as, args, finish) }
+	if !l.agents.offer(as, args, d.descriptor(), &handed{classic, finish}) {
+		classic()
+	}
+}
+
+// runLocal runs a qmail-local for one delivery.
+func (l *locals) runLocal(d *delivery, as owner, args []string, finish func(string)) {
 	c := &child.Command{
-		Argv: []string{"bin/qmail-local", "--", user, home, d.local(), dash, ext, d.host(), d.sender, l.defaultDelivery},
+		Argv: append([]string{"bin/qmail-local", "--"}, args...),
 		Path: l.home + "/bin/qmail-local",
 		Vars: l.vars,
 		Dir:  l.home,
@@ -222,11 +242,8 @@ func (l *locals) deliver(d *delivery, record []byte, finish func(string)) {
 		Files: []int{d.descriptor(), -1, -1},
 	}
 	if !l.rootless {
-		credential := credential(uid, gid)
+		credential := credential(as.uid, as.gid)
 		c.Sys.Credential = &credential
-	} else if uid != uint32(os.Geteuid()) || gid != uint32(os.Getegid()) {
-		finish("ZUnable to deliver for another user without being root. (#4.3.5)\n")
-		return
 	}
 	err := l.run(c, true, localOutput, func(status child.Status, text []byte) {
 		finish(localReport(status, text))
