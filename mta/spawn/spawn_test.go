@@ -88,8 +88,8 @@ func TestConversation(t *testing.T) {
 	got := talk(t, testSpawner(home, &later{all: 3}),
 		command4(1, "1/24", "me@here", "joe@there"),
 		command4(0x80, "1/24", "", "@"),
-		command4(254, "1/24", "x\ny", "a@b@c"),
 		command4(1, "1/24", "me@here", "twice@there"),
+		command4(254, "1/24", "x\ny", "a@b@c"), // with this one they begin to end
 	)
 	want := []string{
 		"\x01ZInternal error: delnum in use. (#4.3.5)\n\x00",
