@@ -44,6 +44,9 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
 	client.By = invokedBy(client.UID)
 	message, envelope := env.Files[0], env.Files[1]
+	if !readable(message) || !readable(envelope) {
+		return proc.Exit(answer.Read)
+	}
 	message.SetReadDeadline(client.Time.Add(death))
 	envelope.SetReadDeadline(client.Time.Add(death))
 	if err := Accept(fsys.OS{}, client, message, envelope); err != nil {
@@ -51,6 +54,17 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	}
 	pullTrigger()
 	return nil
+}
+
+// readable reports whether f is open for reading. A wait with a deadline would
+// not find out: nothing ever arrives at the writing end of a pipe.
+func readable(f proc.File) bool {
+	fd, ok := proc.Descriptor(f)
+	if !ok {
+		return false
+	}
+	_, err := syscall.Read(fd, nil)
+	return err == nil
 }
 
 // ignoreSignals: what a terminal or a limit sends must not end the program
