@@ -41,6 +41,9 @@ type finisher struct {
 	mess []string // directories still to be looked at in this cleanup
 }
 
+// pauseEnds is the time from one batch of endings to the next.
+const pauseEnds = 50 * time.Millisecond
+
 // maxBounces is how many bounces are injected at the same time.
 const maxBounces = 4
 
@@ -60,13 +63,23 @@ func newFinisher(fs fsys.FS, log *logger, clock func() time.Time, c *cleaner, in
 func (f *finisher) run(stop <-chan struct{}) {
 	f.mess = store.Subdirs("mess")
 	cleanup := time.NewTimer(0)
+	var next time.Time
 	for {
 		select {
 		case <-stop:
 			f.endLast()
 			return
 		case <-f.work.ready:
+			// Under load many end together and share their syncs; the first
+			// after a rest ends at once.
+			select {
+			case <-time.After(time.Until(next)):
+			case <-stop:
+				f.endLast()
+				return
+			}
 			f.end(f.work.take())
+			next = time.Now().Add(pauseEnds)
 		case <-f.injected:
 			f.active--
 		case <-cleanup.C:
