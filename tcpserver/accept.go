@@ -15,16 +15,18 @@ import (
 	"paperpath/internal/dnsq"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/tcpserver/inside"
 )
 
 // server is a listening server.
 type server struct {
 	settings
 	env      *proc.Env
+	files    [8]proc.File // for the programs; the connection becomes 0 and 1
 	listener int
 	resolver *dnsq.Resolver
-	argv     []string // of the program
-	stderr   int      // its descriptor 2, -1 for none
+	argv     []string      // of the program
+	inside   *inside.Table // programs to run as functions; nil: none
 
 	// mu is also held while a process is created, until it is in children:
 	// the reaper must not see it before that, nor take from ForkExec the one
@@ -34,27 +36,31 @@ type server struct {
 	count       uint64    // of connections, those being prepared included
 	preparing   uint64    // connections that this process still holds
 	maxPrepared uint64
-	children    map[int]bool
+	children    map[int]int // process → number in the log
+	last        int         // number given to a connection without a process
 }
 
-// serve accepts connections until SIGTERM. Those that are being served go on.
-func (s *server) serve(term <-chan os.Signal) error {
+// serve accepts connections until the listening socket is shut, and waits for
+// those that are being served then.
+func (s *server) serve() error {
 	s.room.L = &s.mu
 	s.maxPrepared = maxPrepared()
-	s.children = make(map[int]bool)
+	s.children = make(map[int]int)
 	touchPoller()
 	s.mu.Lock()
 	s.status()
 	s.mu.Unlock()
 	go s.reap()
-	failed := make(chan error, 1)
-	go func() { failed <- s.accept() }()
-	select {
-	case <-term:
-		return nil
-	case err := <-failed:
+	if err := s.accept(); err != nil {
 		return err
 	}
+	unix.Close(s.listener)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.count > 0 {
+		s.room.Wait()
+	}
+	return nil
 }
 
 // touchPoller makes the runtime open the descriptors it needs for timers and
@@ -100,7 +106,9 @@ func (s *server) accept() error {
 			}
 			time.Sleep(acceptPause)
 			continue
-		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
+		case unix.EINVAL: // shut
+			return nil
+		case unix.EBADF, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
 			return strerr.Unable("accept", "connection", err)
 		default:
 			continue // ECONNABORTED, EPROTO, …: that client's trouble (accept(2))
@@ -124,8 +132,8 @@ func (s *server) connect(fd int, remote netip.AddrPort) {
 	c := &connection{server: s, fd: fd}
 	// The program has the connection now, or the client is to see its end. Its
 	// place is free only after that.
-	started := c.run(remote)
-	unix.Close(fd)
+	started := c.serve(remote)
+	c.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.preparing--
@@ -148,22 +156,35 @@ func (s *server) reap() {
 func (s *server) reapAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
-		if err == syscall.EINTR {
-			continue
+	if s.inside != nil {
+		// The programs inside have children too, whom they wait for.
+		for pid := range s.children {
+			s.reapOne(pid)
 		}
-		if err != nil || pid <= 0 {
-			return
-		}
-		if !s.children[pid] {
-			continue // a child of the program that this process was before
-		}
+		return
+	}
+	for s.reapOne(-1) {
+	}
+}
+
+// reapOne waits for process pid, or any for -1, if it has ended. The caller
+// holds mu.
+func (s *server) reapOne(pid int) bool {
+	var ws syscall.WaitStatus
+	pid, err := syscall.Wait4(pid, &ws, syscall.WNOHANG, nil)
+	if err == syscall.EINTR {
+		return true
+	}
+	if err != nil || pid <= 0 {
+		return false
+	}
+	// It may be a child of the program that this process was before.
+	if number, ok := s.children[pid]; ok {
 		delete(s.children, pid)
-		s.logEnd(pid, int(ws))
+		s.logEnd(number, int(ws))
 		s.release()
 	}
+	return true
 }
 
 // release counts a connection off. The caller holds mu.

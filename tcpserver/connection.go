@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/child"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
@@ -26,8 +25,11 @@ type connection struct {
 	server *server
 	fd     int
 	ucspi.Connection
-	vars proc.Vars // of the program
-	deny bool
+	vars    proc.Vars // of the program
+	deny    bool
+	number  int     // in the log, once the program is known
+	process bool    // a process has the connection
+	stream  *stream // for programs inside; nil while there was none
 }
 
 // Wait statuses of the process that C tcpserver would have had for a
@@ -37,13 +39,14 @@ const (
 	statusDropped = proc.StatusTemporary << 8
 )
 
-// run brings the connection to the program and reports whether it got there.
-func (c *connection) run(remote netip.AddrPort) (started bool) {
+// serve brings the connection to the program and reports whether a process has
+// it now.
+func (c *connection) serve(remote netip.AddrPort) (started bool) {
 	s := c.server
 	c.Remote.Addr = remote
 	err := c.prepare()
 	if err == nil && !c.deny {
-		return c.start()
+		return c.start(context.Background())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,44 +153,6 @@ func (c *connection) applyRules() error {
 		}
 	}
 	return nil
-}
-
-// start runs the program.
-func (c *connection) start() bool {
-	s := c.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var p *child.Process
-	err := proc.SearchPath(s.env.Vars, s.argv[0], func(file string) (err error) {
-		// A failed execve costs a process, and $PATH may have many elements.
-		if err := unix.Access(file, unix.X_OK); err != nil {
-			return err
-		}
-		p, err = child.Start(&child.Command{
-			Argv:  s.argv,
-			Path:  file,
-			Vars:  c.vars,
-			Dir:   s.env.Dir,
-			Files: []int{c.fd, c.fd, s.stderr},
-		})
-		return err
-	})
-	switch err {
-	case nil:
-		s.children[p.PID] = true
-		s.logFrom(p.PID, c)
-		s.logVerdict(p.PID, c)
-		return true
-	case unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE:
-		s.warnDrop(strerr.Unable("fork", "", err))
-		return false
-	}
-	pid := os.Getpid()
-	s.logFrom(pid, c)
-	s.logVerdict(pid, c)
-	s.warnDrop(strerr.Unable("run", s.argv[0], err))
-	s.logEnd(pid, statusDropped)
-	return false
 }
 
 func (s *server) logFrom(pid int, c *connection) {

@@ -1,9 +1,12 @@
 // Package tcpserver is tcpserver: it listens on a port and runs a program for
-// each connection, as one process each.
+// each connection: as a process or, with -i and for the programs in package
+// inside, as a function.
 //
 //	listen.go      as root, if at all: name → address, bind, listen, drop rights
+//	worker.go      with -i: a process for the connections
 //	accept.go      accept, count, limit; reap, count
-//	connection.go  what is known of the client → rules → environment → program
+//	connection.go  what is known of the client → rules → environment
+//	program.go     the program, as a process or as a function
 //	ident.go       the client's ident server (RFC 1413)
 //
 // A connection's life, and what is logged with -v:
@@ -35,12 +38,13 @@ import (
 	"paperpath/internal/opt"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
+	"paperpath/tcpserver/inside"
 )
 
 // Tcpserver is tcpserver(1).
 var Tcpserver = proc.Program{
 	Name: "tcpserver",
-	Usage: "[ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] " +
+	Usage: "[ -1iUXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] " +
 		"[ -b backlog ] [ -l localname ] [ -t timeout ] host port program",
 	Run: tcpserver,
 }
@@ -62,6 +66,7 @@ type settings struct {
 	hasLocalHost bool
 
 	printPort bool
+	inside    bool // run programs as functions where possible
 	limit     uint64
 	backlog   uint64
 	uid, gid  int // 0: keep
@@ -72,37 +77,57 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return err
 	}
-	stderr := env.Files[2]
+	files := env.Files // for the programs
 	if set.verbosity == 0 {
-		env.Files[2] = proc.Closed{} // for what is said here; the children keep theirs
+		env.Files[2] = proc.Closed{} // for what is said here
 	}
 	if len(args) < 3 {
 		return proc.ErrUsage
 	}
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
-
-	resolver := dnsq.New(env.Vars)
-	l, err := listen(env, set, resolver, args[0], args[1])
-	if err != nil {
-		return err
-	}
-	// Nothing that the server inherited is for its children (0, 1 and 2 are
-	// given to them by name).
-	sys.CloseOnExecFrom(3)
-	fd2, ok := proc.Descriptor(stderr)
-	if !ok {
-		fd2 = -1
-	}
 	s := &server{
 		settings: *set,
 		env:      env,
-		listener: l,
-		resolver: resolver,
+		files:    keepInherited(files),
+		resolver: dnsq.New(env.Vars),
 		argv:     args[2:],
-		stderr:   fd2,
 	}
-	return s.serve(term)
+	if set.inside && isWorker(env) {
+		sys.CloseOnExecFrom(3)
+		s.listener = listenerFD
+		s.inside = inside.NewTable(inside.Programs())
+		allowMemory(set.limit)
+		go obey(s.listener)
+		return s.serve()
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	if s.listener, err = listen(env, set, s.resolver, args[0], args[1]); err != nil {
+		return err
+	}
+	sys.CloseOnExecFrom(3)
+	if set.inside {
+		return employ(env, s.files, s.listener, term)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.serve() }()
+	select {
+	case <-term:
+		return nil // those that are being served go on
+	case err := <-failed:
+		return err
+	}
+}
+
+// keepInherited leaves of the server's descriptors those that its caller meant
+// to be inherited further: relay-ctrl-chdir, for one, opens a directory for the
+// program. (What this process opened for itself is marked close-on-exec.)
+func keepInherited(files [8]proc.File) [8]proc.File {
+	for i, f := range files {
+		if fd, ok := proc.Descriptor(f); i > 2 && ok && !sys.Inherits(fd) {
+			files[i] = proc.Closed{}
+		}
+	}
+	return files
 }
 
 func parse(env *proc.Env) (*settings, []string, error) {
@@ -116,7 +141,7 @@ func parse(env *proc.Env) (*settings, []string, error) {
 		limit:       40,
 		backlog:     20,
 	}
-	o := opt.Parse(env.Args[1:], "dDvqQhHrR1UXx:t:u:g:l:b:B:c:pPoO")
+	o := opt.Parse(env.Args[1:], "dDvqQhHrR1iUXx:t:u:g:l:b:B:c:pPoO")
 	for o.Next() {
 		var err error
 		switch o.Letter {
@@ -159,6 +184,8 @@ func parse(env *proc.Env) (*settings, []string, error) {
 			s.uid, err = account(o.Arg)
 		case 'g':
 			s.gid, err = group(o.Arg)
+		case 'i':
+			s.inside = true
 		case '1':
 			s.printPort = true
 		case 'l':

@@ -28,7 +28,7 @@ import (
 const asServer = "TEST_AS_TCPSERVER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asServer) != "" {
+	if os.Getenv(asServer) != "" || os.Args[0] == workerName {
 		os.Unsetenv(asServer)
 		host.Main(&Tcpserver)
 	}
@@ -303,14 +303,27 @@ func TestTerm(t *testing.T) {
 	c.Close()
 }
 
-// A program gets the connection, descriptor 2 and nothing else, and signals as
-// they should be, whatever the server was started with.
+// A program gets the connection, descriptor 2, those from 3 to 7 that were open,
+// nothing else, and signals as they should be, whatever the server was started
+// with.
 func TestInheritance(t *testing.T) {
-	shell := []string{"/bin/sh", "-c", `trap "" 13; exec 5</dev/null 9</dev/null "$0" "$@"`}
-	r := command(t, "", shell, "-1vRHl0", "127.0.0.1", "0", "sh", "-c", "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigBlk /proc/self/status").start(t)
+	for _, options := range []string{"-1vRHl0", "-i1vRHl0"} {
+		for _, tt := range []struct{ open, want string }{
+			{"", "0\n1\n2\n3\n"}, // 3 is what ls reads
+			{"5</dev/null 9</dev/null", "0\n1\n2\n3\n5\n"},
+			{"3</dev/null 4</dev/null 6</dev/null 7</dev/null 8</dev/null", "0\n1\n2\n3\n4\n5\n6\n7\n"}, // 5 is ls's
+		} {
+			inherit(t, options, tt.open, tt.want)
+		}
+	}
+}
+
+func inherit(t *testing.T, options, open, want string) {
+	shell := []string{"/bin/sh", "-c", `trap "" 13; exec ` + open + ` "$0" "$@"`}
+	r := command(t, "", shell, options, "127.0.0.1", "0", "sh", "-c", "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigBlk /proc/self/status").start(t)
 	out := r.ask(t, "127.0.0.1")
-	if !strings.HasPrefix(out, "0\n1\n2\n3\nSigIgn:") { // 3 is what ls reads
-		t.Errorf("descriptors: %q", out)
+	if !strings.HasPrefix(out, want+"SigIgn:") {
+		t.Errorf("%s, with %s: descriptors %q", options, open, out)
 	}
 	for _, m := range regexp.MustCompile(`Sig...:\s*([0-9a-f]+)`).FindAllStringSubmatch(out, -1) {
 		mask, err := strconv.ParseUint(m[1], 16, 64)
@@ -447,7 +460,7 @@ func TestAccounts(t *testing.T) {
 
 // What is wrong with the command line is said in the original's words.
 func TestCannotStart(t *testing.T) {
-	const usage = "tcpserver: usage: tcpserver [ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] host port program\n"
+	const usage = "tcpserver: usage: tcpserver [ -1iUXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] host port program\n"
 	used, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,13 @@ func IsOpen(fd int) bool {
 	return err == nil
 }
 
+// Inherits reports whether children inherit descriptor fd unasked: it is open
+// and not marked.
+func Inherits(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
+}
+
 // Lock takes an exclusive flock(2) lock. With wait false it returns
 // EWOULDBLOCK if another holds it.
 func Lock(fd int, wait bool) error {

@@ -31,12 +31,23 @@ import (
 )
 
 // QmailSmtpd is qmail-smtpd(8).
-var QmailSmtpd = proc.Program{Name: "qmail-smtpd", Run: qmailSmtpd}
+var QmailSmtpd = proc.Program{
+	Name: "qmail-smtpd",
+	Run:  func(_ context.Context, env *proc.Env) error { return qmailSmtpd(env, queue.Start) },
+}
 
-func qmailSmtpd(_ context.Context, env *proc.Env) error {
+// Inside returns qmail-smtpd for a server of many clients, whose messages go
+// through the pool.
+func Inside(pool *queue.Pool) *proc.Program {
+	p := QmailSmtpd
+	p.Run = func(_ context.Context, env *proc.Env) error { return qmailSmtpd(env, pool.Start) }
+	return &p
+}
+
+func qmailSmtpd(env *proc.Env, start func(home string, vars proc.Vars) (*queue.Client, error)) error {
 	home := layout.Home(env.Vars)
 	s := newSession(env.Files[0], env.Files[1])
-	s.open = func() (message, error) { return queue.Start(home, env.Vars) }
+	s.open = func() (message, error) { return start(home, env.Vars) }
 	if err := s.configure(env.Vars, fsys.OS{Root: home}); err != nil {
 		s.reply("421 unable to read controls (#4.3.0)")
 		s.out.Flush()

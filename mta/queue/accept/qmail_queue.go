@@ -14,10 +14,12 @@ import (
 	"paperpath/internal/sys"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue/answer"
+	"paperpath/mta/queue/resident"
 )
 
 // QmailQueue reads a message from descriptor 0 and its envelope from
-// descriptor 1 and queues them.
+// descriptor 1 and queues them; or, for the clients that know about it, one
+// message after another from a socket (stay.go).
 var QmailQueue = proc.Program{
 	Name: "qmail-queue",
 	Run:  qmailQueue,
@@ -43,6 +45,9 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 
 	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
 	client.By = invokedBy(client.UID)
+	if resident.Asked(env.Args) {
+		return stay(fsys.OS{}, client, env.Files[resident.Descriptor])
+	}
 	message, envelope := env.Files[0], env.Files[1]
 	if !readable(message) || !readable(envelope) {
 		return proc.Exit(answer.Read)

@@ -1,0 +1,16 @@
+package inside
+
+import (
+	"paperpath/internal/proc"
+	"paperpath/mta/queue"
+	"paperpath/mta/smtpd"
+)
+
+// Programs returns the programs that PROGRAMS marks for this, by the import
+// paths of their main packages, and what they share among connections.
+func Programs() map[string]*proc.Program {
+	pool := queue.NewPool()
+	return map[string]*proc.Program{
+		"paperpath/cmd/qmail-smtpd": smtpd.Inside(pool),
+	}
+}

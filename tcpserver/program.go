@@ -1,0 +1,177 @@
+package tcpserver
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
+)
+
+// stream is the connection as a program inside has it. The runtime's poller
+// waits for it: a client who is silent costs no thread.
+type stream struct {
+	*os.File
+	fd int
+}
+
+// Fd returns the descriptor for a child. (os.File's own Fd changes its mode.)
+func (s *stream) Fd() uintptr { return uintptr(s.fd) }
+
+// start runs the program: as a function, to its end, or as a process, which
+// then has the connection. It reports whether a process has it.
+func (c *connection) start(ctx context.Context) bool {
+	s := c.server
+	env := &proc.Env{Vars: c.vars, Files: s.files, Dir: s.env.Dir, Next: c.next}
+	env.Files[0], env.Files[1] = sys.NewFD(c.fd), sys.NewFD(c.fd)
+	err := c.become(ctx, env, s.argv)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var exit proc.Exit
+	switch {
+	case c.process:
+		return true
+	case errors.As(err, &exit):
+		s.logEnd(c.number, int(exit)<<8)
+		return false
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		s.warnDrop(strerr.Unable("fork", "", err))
+		return false
+	}
+	c.announce(os.Getpid())
+	s.warnDrop(strerr.Unable("run", s.argv[0], err))
+	s.logEnd(c.number, statusDropped)
+	return false
+}
+
+// next is what execve is to a program inside.
+func (c *connection) next(ctx context.Context, env *proc.Env, argv []string) error {
+	err := c.become(ctx, env, argv)
+	var exit proc.Exit
+	if err == nil || errors.As(err, &exit) {
+		return err
+	}
+	return strerr.Unable("run", argv[0], err)
+}
+
+// become runs argv with the environment, files and directory of env. The error
+// is a proc.Exit if it ran as a function and nil if it runs as a process.
+func (c *connection) become(ctx context.Context, env *proc.Env, argv []string) error {
+	if len(argv) == 0 {
+		return proc.ErrUsage
+	}
+	var program *proc.Program
+	err := proc.SearchPath(env.Vars, argv[0], func(file string) error {
+		// A failed execve costs a process, and $PATH may have many elements.
+		if err := unix.Access(file, unix.X_OK); err != nil {
+			return err
+		}
+		if program = c.server.inside.Find(file); program != nil {
+			return nil
+		}
+		return c.spawn(env, file, argv)
+	})
+	if err != nil || program == nil {
+		return err
+	}
+	return proc.Exit(c.run(ctx, program, env, argv))
+}
+
+// run runs a program as a function.
+func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.Env, argv []string) (status int) {
+	if c.stream == nil {
+		unix.SetNonblock(c.fd, true)
+		c.stream = &stream{os.NewFile(uintptr(c.fd), "connection"), c.fd}
+		c.server.mu.Lock()
+		c.announce(c.server.number())
+		c.server.mu.Unlock()
+	}
+	own := *env
+	own.Args = argv
+	own.Files[0], own.Files[1] = c.stream, c.stream
+	return proc.Run(ctx, program, &own)
+}
+
+// spawn runs a file as a process.
+func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
+	s := c.server
+	if c.stream != nil {
+		// The mode is the connection's, and a process expects to wait.
+		unix.SetNonblock(c.fd, false)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, err := child.Start(&child.Command{
+		Argv:  argv,
+		Path:  file,
+		Vars:  env.Vars,
+		Dir:   env.Dir,
+		Files: descriptors(&env.Files),
+	})
+	if err != nil {
+		if c.stream != nil {
+			unix.SetNonblock(c.fd, true)
+		}
+		return err
+	}
+	c.process = true
+	c.announce(p.PID)
+	s.children[p.PID] = c.number
+	return nil
+}
+
+// descriptors returns the kernel's numbers of files.
+func descriptors(files *[8]proc.File) []int {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fd, ok := proc.Descriptor(f)
+		if !ok {
+			fd = -1
+		}
+		fds[i] = fd
+	}
+	return fds
+}
+
+// close lets go of the connection.
+func (c *connection) close() {
+	if c.stream != nil {
+		c.stream.Close()
+	} else {
+		unix.Close(c.fd)
+	}
+}
+
+// firstNumber is above every process number that Linux can give out
+// (PID_MAX_LIMIT), so that in the log a connection without a process is not
+// taken for one.
+const firstNumber = 1<<22 + 1
+
+// number returns a number for a connection without a process. The caller holds
+// mu.
+func (s *server) number() int {
+	if s.last < firstNumber || s.last == math.MaxInt32 {
+		s.last = firstNumber
+	} else {
+		s.last++
+	}
+	return s.last
+}
+
+// announce logs that the connection is served, under the number of its first
+// program. The caller holds mu.
+func (c *connection) announce(number int) {
+	if c.number != 0 {
+		return
+	}
+	c.number = number
+	c.server.logFrom(number, c)
+	c.server.logVerdict(number, c)
+}
