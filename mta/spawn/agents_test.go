@@ -69,9 +69,7 @@ func TestMain(m *testing.M) {
 	case mode == "deaf":
 		agent.Reply(0, []byte(agent.Greeting))
 	}
-	for { // until it is killed, whatever else happens
-		time.Sleep(time.Hour)
-	}
+	time.Sleep(2 * time.Minute) // until it is killed, whatever else happens
 }
 
 // anAgent is a qmail home whose qmail-local is this test binary, and a user who
@@ -115,9 +113,18 @@ func agentOf(t *testing.T, mode string) *anAgent {
 	t.Cleanup(func() {
 		null.Close()
 		l.agents.mu.Lock()
-		defer l.agents.mu.Unlock()
+		var last []*serving
 		for _, g := range l.agents.live {
 			g.leave()
+			last = append(last, g)
+		}
+		l.agents.mu.Unlock()
+		for _, g := range last {
+			waitFor(t, "an agent to end", func() bool {
+				l.agents.mu.Lock()
+				defer l.agents.mu.Unlock()
+				return g.process == nil
+			})
 		}
 	})
 	return a
