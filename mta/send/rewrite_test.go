@@ -116,9 +116,12 @@ func FuzzRewrite(f *testing.F) {
 		if back := r.stripPrepend(out); ch == remote && len(back) > len(out) {
 			t.Errorf("%q grew to %q", out, back)
 		}
-		senderFor(sender, recipient)
-		for _, c := range bounceText(recipient, sender) {
-			_ = c
+		if got := senderFor(sender, recipient); !strings.HasSuffix(sender, verpMark) && got != sender {
+			t.Errorf("sender %q became %q", sender, got)
+		}
+		// One paragraph for one recipient, whatever the report says.
+		if text := string(bounceText(recipient, sender)); strings.Contains(strings.TrimRight(text, "\n"), "\n\n") {
+			t.Errorf("an empty line in %q", text)
 		}
 	})
 }

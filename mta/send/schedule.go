@@ -7,7 +7,7 @@ import (
 )
 
 // Times are Unix seconds: those of the clock on the wall, because a message's
-// age must outlive the process. clock.go says what happens when it jumps.
+// age must outlive the process. tick says what happens when it jumps.
 
 const (
 	sleepTodo    = 1500  // todo/ is looked at this often, trigger or not
