@@ -137,14 +137,47 @@ func Main(info string) string {
 }
 
 // SameBuild reports whether two programs were built from the same module in the
-// same way, whichever of its commands they are.
-func SameBuild(a, b string) bool { return withoutPath(a) == withoutPath(b) }
-
-func withoutPath(info string) string {
-	before, after, found := strings.Cut("\n"+info, "\npath\t")
-	if !found {
-		return info
+// same way, whichever of its commands they are: all that is said of both is the
+// same. (A command lists only the modules that it needs itself.)
+func SameBuild(a, b string) bool {
+	said := map[string]string{}
+	for key, value := range facts(a) {
+		said[key] = value
 	}
-	_, after, _ = strings.Cut(after, "\n")
-	return before + after
+	for key, value := range facts(b) {
+		other, ok := said[key]
+		if ok && value != other || !ok && !optional(key) {
+			return false
+		}
+		delete(said, key)
+	}
+	for key := range said {
+		if !optional(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// facts yields the lines of module information but for the main package:
+// "dep\tMODULE" and the rest of the line.
+func facts(info string) func(yield func(key, value string) bool) {
+	return func(yield func(key, value string) bool) {
+		for line := range strings.SplitSeq(info, "\n") {
+			kind, rest, _ := strings.Cut(line, "\t")
+			name, value := rest, ""
+			if i := strings.IndexAny(rest, "\t="); i >= 0 {
+				name, value = rest[:i], rest[i:]
+			}
+			if kind != "path" && !yield(kind+"\t"+name, value) {
+				return
+			}
+		}
+	}
+}
+
+// optional tells what not every command of a build says: a module that it
+// needs, and what that is replaced by.
+func optional(key string) bool {
+	return strings.HasPrefix(key, "dep\t") || strings.HasPrefix(key, "=>\t")
 }

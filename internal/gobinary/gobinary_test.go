@@ -33,7 +33,7 @@ func TestOtherFiles(t *testing.T) {
 }
 
 func TestSameBuild(t *testing.T) {
-	a := "path\tm/cmd/a\nmod\tm\tv1\t\nbuild\t-tags=x\n"
+	a := "path\tm/cmd/a\nmod\tm\tv1\t\ndep\tx\tv3\th1:=\nbuild\t-tags=x\n"
 	for _, c := range []struct {
 		b    string
 		same bool
@@ -41,8 +41,17 @@ func TestSameBuild(t *testing.T) {
 		{"path\tm/cmd/b\nmod\tm\tv1\t\nbuild\t-tags=x\n", true},
 		{"path\tm/cmd/b\nmod\tm\tv2\t\nbuild\t-tags=x\n", false},
 		{"path\tm/cmd/b\nmod\tm\tv1\t\n", false},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\ndep\tx\tv3\th1:=\nbuild\t-tags=x\n", true},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\ndep\tx\tv4\th1:=\nbuild\t-tags=x\n", false},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\ndep\ty\tv4\th1:=\n=>\t../y\nbuild\t-tags=x\n", true},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\nbuild\t-tags=y\n", false},
+		{"path\tm/cmd/b\nmod\tm\tv1\t\nbuild\t-tags=x\nbuild\t-race=true\n", false},
+		{"path\tn/cmd/b\nmod\tn\tv1\t\nbuild\t-tags=x\n", false},
 		{"", false},
 	} {
+		if got := SameBuild(c.b, a); got != c.same {
+			t.Errorf("%q, the other way: %v", c.b, got)
+		}
 		if got := SameBuild(a, c.b); got != c.same {
 			t.Errorf("%q: %v", c.b, got)
 		}
