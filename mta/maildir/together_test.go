@@ -5,10 +5,21 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/fsys/crashfs"
 )
+
+// slowSync is a tree whose syncs of directories take some time after they have
+// looked: who puts something in there meanwhile must not rely on them.
+type slowSync struct{ *crashfs.FS }
+
+func (fs slowSync) SyncDir(name string) error {
+	err := fs.FS.SyncDir(name)
+	time.Sleep(5 * time.Millisecond)
+	return err
+}
 
 // Deliveries that share syncs: whichever cut comes, what was reported before it
 // is in new/, and nothing else but whole messages.
@@ -24,8 +35,9 @@ func TestCutsTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range deliveries {
 		all.Go(func() {
+			time.Sleep(time.Duration(i) * time.Millisecond)
 			text := strconv.Itoa(i) + " " + body
-			fs := together.FS(tree, "home") // as every delivery has its own
+			fs := together.FS(slowSync{tree}, "home") // as every delivery has its own
 			if err := Deliver(fs, "Maildir/", []byte(head), strings.NewReader(text)); err != nil {
 				t.Error(err)
 			}
