@@ -1,7 +1,8 @@
 package main
 
 // The scripts are those of Life with qmail, but for what needs root: there
-// qmail-smtpd gets -u and -g, and the loggers run under setuidgid qmaill.
+// tcpserver gets -u and -g, and the loggers run under setuidgid qmaill; and but
+// for -i, which is faster.
 
 func rcScript(home string) string {
 	return `#!/bin/sh
@@ -26,8 +27,9 @@ if [ ! -f ` + home + `/control/rcpthosts ]; then
     echo "Refusing to start SMTP listener because it'll create an open relay"
     exit 1
 fi
+# -i: qmail-smtpd runs inside tcpserver. Without it each connection is a process.
 exec softlimit -m 2000000 \
-    tcpserver -v -R -H -l "$LOCAL" -x ` + home + `/tcp.smtp.cdb -c "$MAXSMTPD" \
+    tcpserver -i -v -R -H -l "$LOCAL" -x ` + home + `/tcp.smtp.cdb -c "$MAXSMTPD" \
         127.0.0.1 "$PORT" ` + home + `/bin/qmail-smtpd 2>&1
 `
 }

@@ -68,6 +68,10 @@ func (a *agent) Close(failed bool) string {
 	if !failed {
 		failed = a.w.End() != nil || a.w.Flush() != nil
 	}
+	if failed && !a.w.Sent() {
+		a.pool.put(a) // it knows nothing of this message
+		return answer.Text(answer.Read)
+	}
 	if failed {
 		a.control(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
 	}

@@ -114,8 +114,9 @@ func (p *Pool) take(home string) *agent {
 	return a
 }
 
-// put takes an agent back that has answered.
+// put takes an agent back that waits for the next message.
 func (p *Pool) put(a *agent) {
+	a.w.Reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a.file != p.file || len(p.idle) >= maxIdle {

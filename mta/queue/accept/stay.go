@@ -60,9 +60,9 @@ func acceptOne(fs fsys.FS, client Client, in *bufio.Reader, socket proc.File) er
 	if err != nil {
 		return err
 	}
-	// Behind the envelope's last NUL there is its end and nothing else.
-	if _, err := envelope.Read(make([]byte, 1)); err != io.EOF {
-		return proc.Exit(answer.NotEnvelope)
+	// What follows the envelope's last NUL means nothing, as ever.
+	if _, err := io.Copy(io.Discard, envelope); err != nil {
+		return proc.Exit(answer.Read)
 	}
 	return nil
 }

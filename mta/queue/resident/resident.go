@@ -62,6 +62,7 @@ type Writer struct {
 	w     io.Writer
 	buf   []byte
 	piece int // where the length of the unfinished piece stands in buf; -1: there is none
+	sent  bool
 }
 
 // NewWriter returns a Writer to w.
@@ -107,10 +108,17 @@ func (w *Writer) End() error {
 // Flush sends what was kept back.
 func (w *Writer) Flush() error {
 	w.finish()
+	w.sent = true
 	_, err := w.w.Write(w.buf)
 	w.buf = w.buf[:0]
 	return err
 }
+
+// Sent reports whether anything has left since Reset.
+func (w *Writer) Sent() bool { return w.sent }
+
+// Reset makes w ready for the next message and forgets what it kept back.
+func (w *Writer) Reset() { w.buf, w.piece, w.sent = w.buf[:0], -1, false }
 
 // finish writes the length of the unfinished piece.
 func (w *Writer) finish() {

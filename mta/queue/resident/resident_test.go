@@ -99,3 +99,20 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestReset(t *testing.T) {
+	var wire bytes.Buffer
+	w := NewWriter(&wire)
+	io.WriteString(w, "given up")
+	w.End()
+	if w.Sent() {
+		t.Error("sent before Flush")
+	}
+	w.Reset()
+	io.WriteString(w, "x")
+	w.End()
+	w.Flush()
+	if wire.String() != "\x00\x00\x00\x01x\x00\x00\x00\x00" || !w.Sent() {
+		t.Errorf("%q", wire.String())
+	}
+}
