@@ -22,6 +22,7 @@ import (
 	"paperpath/internal/proc/host"
 	"paperpath/internal/proc/proctest"
 	"paperpath/tcprules"
+	"paperpath/test/bin"
 )
 
 // asServer makes this test binary be tcpserver.
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(asServer)
 		host.Main(&Tcpserver)
 	}
-	os.Exit(m.Run())
+	bin.Main(m)
 }
 
 // patience is how long a test waits for what must come.
