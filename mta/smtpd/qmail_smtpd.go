@@ -66,13 +66,18 @@ func (s *session) configure(vars proc.Vars, fs fsys.FS) (err error) {
 	dir := control.Open(fs)
 	// Read first, although smtpgreeting may make it unnecessary: an
 	// unreadable control/me is an error all the same (control_init).
-	if _, _, err = dir.Line("me"); err != nil {
+	me, hasMe, err := dir.Line("me")
+	if err != nil {
 		return err
 	}
-	if s.greeting, err = dir.LineOrMe("smtpgreeting"); err != nil {
+	lineOrMe := dir.LineOrMe
+	if hasMe {
+		lineOrMe = func(name string) (string, error) { return dir.LineOr(name, me) }
+	}
+	if s.greeting, err = lineOrMe("smtpgreeting"); err != nil {
 		return err
 	}
-	if s.localIPHost, err = dir.LineOrMe("localiphost"); err != nil && err != control.ErrNoMe {
+	if s.localIPHost, err = lineOrMe("localiphost"); err != nil && err != control.ErrNoMe {
 		return err
 	}
 	timeout, err := dir.Int("timeoutsmtpd", 1200)
