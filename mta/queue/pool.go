@@ -42,7 +42,9 @@ type Pool struct {
 	file     file     // bin/qmail-queue, as it was when the idle ones were started
 	idle     []*agent // the last one used is the last
 	sweeping bool
-	foreign  time.Time // until then file is no resident
+	proven   bool      // file has been seen to be a resident
+	trying   bool      // somebody is about to find out
+	foreign  time.Time // until then it is taken for none
 
 	idleTime time.Duration
 }
@@ -85,7 +87,7 @@ func (p *Pool) take(home string) *agent {
 	p.mu.Lock()
 	if file != p.file {
 		p.closeIdle(0)
-		p.file, p.foreign = file, time.Time{}
+		p.file, p.proven, p.foreign = file, false, time.Time{}
 	}
 	for len(p.idle) > 0 {
 		last := len(p.idle) - 1
@@ -97,19 +99,28 @@ func (p *Pool) take(home string) *agent {
 		}
 		a.close()
 	}
-	foreign := time.Now().Before(p.foreign)
-	p.mu.Unlock()
-	if foreign {
+	proven := p.proven
+	if !proven && (p.trying || time.Now().Before(p.foreign)) {
+		p.mu.Unlock()
 		return nil
 	}
+	if !proven {
+		p.trying = true
+	}
+	p.mu.Unlock()
 
 	a, err := p.start(file)
-	if err == errForeign {
-		p.mu.Lock()
-		if file == p.file {
-			p.foreign = time.Now().Add(disbelief)
-		}
-		p.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !proven {
+		p.trying = false
+	}
+	switch {
+	case file != p.file:
+	case err == nil:
+		p.proven = true
+	case err == errForeign:
+		p.proven, p.foreign = false, time.Now().Add(disbelief)
 	}
 	return a
 }
