@@ -16,6 +16,7 @@
 package limit
 
 import (
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,6 +174,8 @@ func Exec(file string, argv []string, vars proc.Vars) error {
 		later.HandOn(&vars, softlimit)
 		l = slices.DeleteFunc(l, func(limit Limit) bool { return deadly(limit.Resource) })
 	}
+	// A collection would start threads, which the limits may not allow.
+	debug.SetGCPercent(-1)
 	set(l)
 	return syscall.Exec(file, argv, vars)
 }

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,10 +194,13 @@ func TestForChild(t *testing.T) {
 
 // Exec is seen from outside: this test becomes another program.
 func TestExec(t *testing.T) {
+	// So much that the race detector, which allocates whenever it likes,
+	// survives the moment between the limit and the new program.
+	const data = 1 << 46
 	if os.Getenv("LIMIT_TEST_EXEC") != "" {
 		argv := strings.Split(os.Getenv("LIMIT_TEST_EXEC"), "\n")
 		vars := proc.Vars{"LC_ALL=C", "LIMIT_TEST_SHOW=1"}
-		Limits{{unix.RLIMIT_DATA, 200 << 20}, {unix.RLIMIT_CORE, 4096}}.HandOn(&vars, tool)
+		Limits{{unix.RLIMIT_DATA, data}, {unix.RLIMIT_CORE, 4096}}.HandOn(&vars, tool)
 		t.Fatal(Exec(argv[0], argv, vars))
 	}
 	self, err := os.Executable()
@@ -209,11 +213,11 @@ func TestExec(t *testing.T) {
 	}{
 		{ // all limits, and no trace in the environment
 			"/bin/sh\n-c\necho $(ulimit -S -d) $(ulimit -S -c) $GOMEMLIMIT $" + Variable,
-			"204800 8\n",
+			fmt.Sprint(uint64(data/1024), " 8\n"),
 		},
 		{ // a Go program gets what it survives
 			self + "\n-test.run=TestShow",
-			"data as before, core 4096 " + Variable + "=data=209715200 " + tool + " GOMEMLIMIT=209715200\n",
+			fmt.Sprint("data as before, core 4096 ", Variable, "=data=", uint64(data), " ", tool, " GOMEMLIMIT=", uint64(data), "\n"),
 		},
 	} {
 		cmd := exec.Command(self, "-test.run=TestExec$")
