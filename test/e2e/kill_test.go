@@ -15,8 +15,8 @@ import (
 // kinds are the programs to kill. Those of the second list live for moments
 // and may be missed.
 var (
-	residents = []string{"tcpserver", "qmail-send", "qmail-lspawn", "qmail-rspawn", "qmail-clean", "multilog", "supervise"}
-	passersBy = []string{"qmail-smtpd", "qmail-queue", "qmail-local"}
+	residents = []string{"tcpserver", "qmail-send", "qmail-lspawn", "qmail-rspawn", "qmail-clean", "qmail-queue", "multilog", "supervise"}
+	passersBy = []string{"qmail-local"} // (qmail-smtpd is in tcpserver)
 )
 
 // killInTurn kills one process of each kind, and waits for the residents to be
