@@ -147,8 +147,8 @@ func TestWriteDeadline(t *testing.T) {
 func TestClose(t *testing.T) {
 	r, _ := pipe(t)
 	n := int(r.Fd())
-	if err := r.Close(); err != nil || IsOpen(n) {
-		t.Errorf("%v, open: %v", err, IsOpen(n))
+	if err := r.Close(); err != nil || isOpen(n) {
+		t.Errorf("%v, open: %v", err, isOpen(n))
 	}
 	if err := r.Close(); err != unix.EBADF {
 		t.Errorf("again: %v", err)
@@ -183,7 +183,7 @@ func TestSeek(t *testing.T) {
 	}
 }
 
-func TestDescriptorsAreNotInherited(t *testing.T) {
+func TestDescriptorsAreNotInherits(t *testing.T) {
 	r, w := pipe(t)
 	f, err := Open("/dev/null", os.O_RDONLY, 0)
 	if err != nil {
@@ -246,5 +246,32 @@ func TestMakeFIFO(t *testing.T) {
 	}
 	if err := MakeFIFO(t.TempDir()+"/none/fifo", 0o600); err != unix.ENOENT {
 		t.Errorf("no directory: %v", err)
+	}
+}
+
+func isOpen(fd int) bool {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil
+}
+
+func TestInherits(t *testing.T) {
+	r, w, err := Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	n := int(r.Fd())
+	if Inherits(n) {
+		t.Error("our own pipe counts as the caller's")
+	}
+	if _, err := unix.FcntlInt(uintptr(n), unix.F_SETFD, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !Inherits(n) {
+		t.Error("a descriptor without close-on-exec does not")
+	}
+	if Inherits(999) {
+		t.Error("one that is not open does")
 	}
 }

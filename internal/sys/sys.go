@@ -27,14 +27,9 @@ func CloseOnExec(fd int) error {
 	return err
 }
 
-// IsOpen reports whether descriptor fd is open.
-func IsOpen(fd int) bool {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	return err == nil
-}
-
-// Inherits reports whether children inherit descriptor fd unasked: it is open
-// and not marked.
+// Inherits reports whether children inherit descriptor fd unasked. If so at the
+// start of a program, it is the caller's: whatever this process has opened
+// itself is marked, the runtime's own files, open before main, included.
 func Inherits(fd int) bool {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	return err == nil && flags&unix.FD_CLOEXEC == 0

@@ -34,6 +34,9 @@ func runStart(ctx context.Context, env *proc.Env) error {
 	}
 	syscall.Umask(layout.Umask)
 	sys.CloseOnExecFrom(3)
+	if err := keepLow(); err != nil {
+		return err
+	}
 	roles, err := findRoles()
 	if err != nil {
 		return err
@@ -76,6 +79,21 @@ func runStart(ctx context.Context, env *proc.Env) error {
 		}
 	}
 	return env.Exec(ctx, []string{home + "/bin/qmail-send"})
+}
+
+// keepLow occupies what is free of descriptors 0 to 6. The Go runtime opens some
+// of its own when it likes; if they were there, qmail-send's would be put over
+// them while the runtime still waits on them, which it does not survive.
+func keepLow() error {
+	for {
+		f, err := sys.Open("/dev/null", unix.O_RDWR, 0)
+		if err != nil {
+			return strerr.Unable("open", "/dev/null", err)
+		}
+		if f.Fd() > 6 {
+			return f.Close()
+		}
+	}
 }
 
 // findRoles looks the accounts up and takes the group that root's own children

@@ -109,7 +109,7 @@ func settings(t *testing.T, p programs.Program) (names []string) {
 			if !ok {
 				return true
 			}
-			name := constant(call.Args[0])
+			name := constant(call.Args[0], nil)
 			isVariable := slices.Contains(variables, sel.Sel.Name) && name == strings.ToUpper(name)
 			isFile := reads && slices.Contains(files, sel.Sel.Name) && name == strings.ToLower(name)
 			if name != "" && (isVariable || isFile) && !slices.Contains(names, name) {

@@ -53,6 +53,20 @@ func fields(t *testing.T, p programs.Program) map[string]string {
 	t.Helper()
 	_, files := source(t, p)
 	found := map[string]string{}
+	consts := map[string]string{}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST {
+				for _, spec := range g.Specs {
+					if v := spec.(*ast.ValueSpec); len(v.Values) == len(v.Names) {
+						for i, name := range v.Names {
+							consts[name.Name] = constant(v.Values[i], nil)
+						}
+					}
+				}
+			}
+		}
+	}
 	for _, f := range files {
 		ast.Inspect(f, func(n ast.Node) bool {
 			spec, ok := n.(*ast.ValueSpec)
@@ -65,7 +79,7 @@ func fields(t *testing.T, p programs.Program) map[string]string {
 			}
 			for _, e := range lit.Elts {
 				kv := e.(*ast.KeyValueExpr)
-				found[kv.Key.(*ast.Ident).Name] = constant(kv.Value)
+				found[kv.Key.(*ast.Ident).Name] = constant(kv.Value, consts)
 			}
 			return false
 		})
@@ -73,14 +87,16 @@ func fields(t *testing.T, p programs.Program) map[string]string {
 	return found
 }
 
-// constant evaluates string literals and their sums.
-func constant(e ast.Expr) string {
+// constant evaluates string literals, constants and their sums.
+func constant(e ast.Expr, consts map[string]string) string {
 	switch e := e.(type) {
+	case *ast.Ident:
+		return consts[e.Name]
 	case *ast.BasicLit:
 		s, _ := strconv.Unquote(e.Value)
 		return s
 	case *ast.BinaryExpr:
-		return constant(e.X) + constant(e.Y)
+		return constant(e.X, consts) + constant(e.Y, consts)
 	}
 	return ""
 }

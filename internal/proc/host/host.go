@@ -29,7 +29,7 @@ func Main(p *proc.Program) {
 	// caller left free. (0 to 2 are always open: the runtime puts /dev/null
 	// where the caller left a hole.)
 	for i := range env.Files {
-		if i < 3 || sys.IsOpen(i) {
+		if i < 3 || sys.Inherits(i) {
 			env.Files[i] = sys.NewFD(i)
 		} else {
 			env.Files[i] = proc.Closed{}
