@@ -165,6 +165,10 @@ func choosePort() (int, error) {
 
 func summary(dir, host string, port int, welcome string) string {
 	var b strings.Builder
+	shell := dir // as one types it
+	if strings.Contains(dir, " ") {
+		shell = `"` + dir + `"`
+	}
 	line := func(what, how string) { fmt.Fprintf(&b, "  %-10s %s\n", what, how) }
 	fmt.Fprintf(&b, "\nPaperpath is running in %s, as uid %d.\n\n", dir, os.Getuid())
 	line("SMTP", fmt.Sprintf("127.0.0.1 port %d", port))
@@ -174,10 +178,10 @@ func summary(dir, host string, port int, welcome string) string {
 	line("try", fmt.Sprintf("swaks --server 127.0.0.1:%d --to alice@%s", port, host))
 	line("welcome", welcome)
 	line("mail", dir+"/home/alice/Maildir/new/, "+dir+"/home/bob/Mailbox")
-	line("logs", "tail -F "+dir+"/log/qmail-send/current "+dir+"/log/qmail-smtpd/current")
-	line("services", dir+"/bin/svstat "+dir+"/service/*")
-	line("queue", "QMAILHOME="+dir+" "+dir+"/bin/qmail-qread    (qmail-qstat counts)")
-	line("settings", dir+"/control, then "+dir+"/bin/svc -h "+dir+"/service/qmail-send")
+	line("logs", "tail -F "+shell+"/log/qmail-send/current "+shell+"/log/qmail-smtpd/current")
+	line("services", shell+"/bin/svstat "+shell+"/service/*")
+	line("queue", "QMAILHOME="+shell+" "+shell+"/bin/qmail-qread    (qmail-qstat counts)")
+	line("settings", shell+"/control, then "+shell+"/bin/svc -h "+shell+"/service/qmail-send")
 	line("stop", "Ctrl-C")
 	return b.String() + "\n"
 }

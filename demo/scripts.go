@@ -1,41 +1,53 @@
 package main
 
+import "strings"
+
 // The scripts are those of Life with qmail, but for what needs root: there
 // tcpserver gets -u and -g, and the loggers run under setuidgid qmaill; and but
 // for -i, which is faster.
 
 func rcScript(home string) string {
-	return `#!/bin/sh
+	return inHome(home, `#!/bin/sh
 # Using qmail-local to deliver messages to ~/Maildir by default
-exec env - QMAILHOME="` + home + `" PATH="` + home + `/bin:/usr/local/bin:/usr/bin:/bin" \
-qmail-start "` + "`cat " + home + "/control/defaultdelivery`" + `"
-`
+exec env - QMAILHOME="{home}" PATH="{home}/bin:/usr/local/bin:/usr/bin:/bin" \
+qmail-start "$(cat "{home}/control/defaultdelivery")"
+`)
+}
+
+func sendScript(home string) string {
+	return inHome(home, `#!/bin/sh
+exec "{home}/rc"
+`)
 }
 
 func smtpdScript(home string) string {
-	return `#!/bin/sh
-MAXSMTPD=` + "`cat " + home + "/control/concurrencyincoming`" + `
-LOCAL=` + "`head -1 " + home + "/control/me`" + `
-PORT=` + "`head -1 port`" + `
+	return inHome(home, `#!/bin/sh
+MAXSMTPD=$(cat "{home}/control/concurrencyincoming")
+LOCAL=$(head -1 "{home}/control/me")
+PORT=$(head -1 port)
 if [ -z "$MAXSMTPD" -o -z "$LOCAL" -o -z "$PORT" ]; then
     echo MAXSMTPD, LOCAL or PORT is unset in
     echo $0
     exit 1
 fi
-if [ ! -f ` + home + `/control/rcpthosts ]; then
-    echo "No ` + home + `/control/rcpthosts!"
+if [ ! -f "{home}/control/rcpthosts" ]; then
+    echo "No {home}/control/rcpthosts!"
     echo "Refusing to start SMTP listener because it'll create an open relay"
     exit 1
 fi
 # -i: qmail-smtpd runs inside tcpserver. Without it each connection is a process.
 exec softlimit -m 2000000 \
-    tcpserver -i -v -R -H -l "$LOCAL" -x ` + home + `/tcp.smtp.cdb -c "$MAXSMTPD" \
-        127.0.0.1 "$PORT" ` + home + `/bin/qmail-smtpd 2>&1
-`
+    tcpserver -i -v -R -H -l "$LOCAL" -x "{home}/tcp.smtp.cdb" -c "$MAXSMTPD" \
+        127.0.0.1 "$PORT" "{home}/bin/qmail-smtpd" 2>&1
+`)
 }
 
 func logScript(home, service string) string {
-	return `#!/bin/sh
-exec multilog t s2500000 ` + home + `/log/` + service + `
-`
+	return inHome(home, `#!/bin/sh
+exec multilog t s2500000 "{home}/log/`+service+`"
+`)
 }
+
+// inHome puts the home's name where a script says {home}. It has no characters
+// that mean anything between double quotes (runDir sees to that).
+func inHome(home, script string) string { return strings.ReplaceAll(script, "{home}", home) }

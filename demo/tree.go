@@ -120,7 +120,7 @@ func layOut(dir, home string) (host string, err error) {
 		{"control/defaultdelivery", "./Maildir/\n"},
 		{"control/concurrencyincoming", "100\n"},
 		{"rc", rcScript(home)},
-		{"service/qmail-send/run", "#!/bin/sh\nexec " + home + "/rc\n"},
+		{"service/qmail-send/run", sendScript(home)},
 		{"service/qmail-send/log/run", logScript(home, "qmail-send")},
 		{"service/qmail-smtpd/run", smtpdScript(home)},
 		{"service/qmail-smtpd/log/run", logScript(home, "qmail-smtpd")},

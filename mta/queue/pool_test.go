@@ -26,19 +26,27 @@ const patience = 30 * time.Second
 func realHome(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
-	dirs := []string{"bin", "queue", "queue/pid", "queue/intd", "queue/todo", "queue/lock", "queue/mess"}
-	for i := range 23 {
-		dirs = append(dirs, "queue/mess/"+strconv.Itoa(i))
+	if err := os.Mkdir(home+"/bin", 0o700); err != nil {
+		t.Fatal(err)
 	}
-	for _, dir := range dirs {
-		if err := os.Mkdir(filepath.Join(home, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	makeQueue(t, home)
 	if err := os.Symlink(filepath.Join(bin.Dir(t), "qmail-queue"), home+"/bin/qmail-queue"); err != nil {
 		t.Fatal(err)
 	}
 	return home
+}
+
+func makeQueue(t *testing.T, home string) {
+	t.Helper()
+	dirs := []string{"pid", "intd", "todo", "lock"}
+	for i := range 23 {
+		dirs = append(dirs, "mess/"+strconv.Itoa(i))
+	}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(filepath.Join(home, "queue", dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // queued returns what of the messages follows qmail-queue's own line.
@@ -118,6 +126,30 @@ func TestPool(t *testing.T) {
 	}
 	if len(pids) > clients {
 		t.Errorf("%d processes for %d clients", len(pids), clients)
+	}
+}
+
+// A queue that was put in the place of another gets the next message.
+func TestPoolQueueReplaced(t *testing.T) {
+	home := realHome(t)
+	p := NewPool()
+	_, pid := hand(t, p, home, "first\n")
+	if err := os.Rename(home+"/queue", home+"/queue.old"); err != nil {
+		t.Fatal(err)
+	}
+	makeQueue(t, home)
+	if got, next := hand(t, p, home, "second\n"); got != "" || next != pid {
+		t.Errorf("%q, from process %d after %d", got, next, pid)
+	}
+	if bodies := queued(t, home); len(bodies) != 1 || bodies["second\n"] != 1 {
+		t.Errorf("queued: %v", bodies)
+	}
+	// And none at all is trouble that may pass.
+	if err := os.Rename(home+"/queue", home+"/queue.new"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := hand(t, p, home, "third\n"); len(got) == 0 || got[0] != 'Z' {
+		t.Errorf("without a queue: %q", got)
 	}
 }
 

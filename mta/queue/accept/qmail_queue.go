@@ -36,17 +36,14 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	}
 	ignoreSignals()
 	syscall.Umask(0o033)
-	if os.Chdir(layout.Home(env.Vars)) != nil {
-		return proc.Exit(answer.Home)
+	home := layout.Home(env.Vars)
+	if err := enter(home); err != nil {
+		return err
 	}
-	if os.Chdir("queue") != nil {
-		return proc.Exit(answer.Queue)
-	}
-
 	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
 	client.By = invokedBy(client.UID)
 	if resident.Asked(env.Args) {
-		return stay(fsys.OS{}, client, env.Files[resident.Descriptor])
+		return stay(fsys.OS{}, func() error { return enter(home) }, client, env.Files[resident.Descriptor])
 	}
 	message, envelope := env.Files[0], env.Files[1]
 	if !readable(message) || !readable(envelope) {
@@ -58,6 +55,17 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 		return err
 	}
 	pullTrigger()
+	return nil
+}
+
+// enter makes the queue the current directory.
+func enter(home string) error {
+	if os.Chdir(home) != nil {
+		return proc.Exit(answer.Home)
+	}
+	if os.Chdir("queue") != nil {
+		return proc.Exit(answer.Queue)
+	}
 	return nil
 }
 

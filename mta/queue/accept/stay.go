@@ -16,8 +16,10 @@ import (
 // stay takes messages from a client that keeps qmail-queue for several (package
 // resident) until one fails, the client goes, or nothing comes for a while. The
 // client is whoever ran this program and gets no more trust for that: each
-// message is bounded and judged as if it were the only one.
-func stay(fs fsys.FS, client Client, socket proc.File) error {
+// message is bounded and judged as if it were the only one. enter goes into the
+// queue directory, again for each message: an administrator who puts another in
+// its place wants the next message there.
+func stay(fs fsys.FS, enter func() error, client Client, socket proc.File) error {
 	if _, err := io.WriteString(socket, resident.Greeting); err != nil {
 		return proc.Exit(answer.Read)
 	}
@@ -33,7 +35,7 @@ func stay(fs fsys.FS, client Client, socket proc.File) error {
 		}
 		client.Time = time.Now()
 		socket.SetReadDeadline(client.Time.Add(death))
-		if err := acceptOne(fs, client, in, socket); err != nil {
+		if err := acceptOne(fs, enter, client, in, socket); err != nil {
 			return err
 		}
 	}
@@ -41,9 +43,12 @@ func stay(fs fsys.FS, client Client, socket proc.File) error {
 
 // acceptOne queues one message and says so, or why not. An error means that the
 // next message must not be waited for: what comes may be the rest of this one.
-func acceptOne(fs fsys.FS, client Client, in *bufio.Reader, socket proc.File) error {
+func acceptOne(fs fsys.FS, enter func() error, client Client, in *bufio.Reader, socket proc.File) error {
 	message, envelope := resident.NewReader(in), resident.NewReader(in)
-	err := Accept(fs, client, message, envelope)
+	err := enter()
+	if err == nil {
+		err = Accept(fs, client, message, envelope)
+	}
 	status := answer.Queued
 	var exit proc.Exit
 	switch {
