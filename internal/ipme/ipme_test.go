@@ -22,3 +22,29 @@ func TestIs(t *testing.T) {
 		}
 	}
 }
+
+func TestLiterals(t *testing.T) {
+	for host, want := range map[string]string{
+		"[192.0.2.1]":            "192.0.2.1",
+		"[127.000.000.001]":      "127.0.0.1", // decimal, as ip_scan reads it
+		"[IPv6:2001:db8::1]":     "2001:db8::1",
+		"[ipv6:2001:db8::1]":     "2001:db8::1",
+		"[2001:db8::1]":          "2001:db8::1",
+		"[IPv6:::ffff:10.0.0.1]": "10.0.0.1",
+		"[IPv6:192.0.2.1]":       "",
+		"[fe80::1%eth0]":         "",
+		"[192.0.2.256]":          "",
+		"[192.0.2]":              "",
+		"[192.0.2.1.1]":          "",
+		"[+1.0.2.1]":             "",
+		"192.0.2.1":              "",
+		"[]":                     "",
+		"[":                      "",
+		"":                       "",
+	} {
+		ip, ok := ParseLiteral(host)
+		if ok != (want != "") || ok && ip.String() != want {
+			t.Errorf("ParseLiteral(%q): %v, %v, want %q", host, ip, ok, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"paperpath/internal/ipme"
 	"paperpath/mta/control"
 )
 
@@ -45,39 +46,10 @@ func route(routes control.Map, host string) (to relay, ok bool) {
 	return to, true
 }
 
-// literal reads an address that stands for a host: 192.0.2.1, [192.0.2.1],
-// [IPv6:2001:db8::1] (RFC 5321 section 4.1.3), [2001:db8::1].
+// literal reads an address that stands for a host, with or without brackets.
 func literal(host string) (netip.Addr, bool) {
-	inner := host
-	bracketed := len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']'
-	if bracketed {
-		inner = host[1 : len(host)-1]
-		if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
-			inner = inner[5:]
-		}
+	if ip, ok := ipme.ParseDotted(host); ok {
+		return ip, true
 	}
-	if strings.Contains(inner, ":") {
-		ip, err := netip.ParseAddr(inner)
-		return ip.Unmap(), err == nil && bracketed && ip.Zone() == ""
-	}
-	return dotted(inner)
-}
-
-// dotted reads an IPv4 address as ip_scan.c does, where 010 is ten.
-func dotted(s string) (netip.Addr, bool) {
-	var ip [4]byte
-	for i := range ip {
-		n, digits := control.Digits(s)
-		if digits == 0 || n > 255 {
-			return netip.Addr{}, false
-		}
-		ip[i], s = byte(n), s[digits:]
-		if i < 3 {
-			if s == "" || s[0] != '.' {
-				return netip.Addr{}, false
-			}
-			s = s[1:]
-		}
-	}
-	return netip.AddrFrom4(ip), s == ""
+	return ipme.ParseLiteral(host)
 }

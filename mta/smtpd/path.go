@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"net/netip"
 	"strings"
 
 	"paperpath/internal/ipme"
@@ -84,7 +83,7 @@ func parsePath(arg string) (addr, rest string, ok bool) {
 // brackets (RFC 5321 section 4.1.3) by host.
 func localize(addr, host string) (string, error) {
 	at := strings.LastIndexByte(addr, '@')
-	ip, ok := literal(addr[at+1:])
+	ip, ok := ipme.ParseLiteral(addr[at+1:])
 	if at < 0 || !ok {
 		return addr, nil
 	}
@@ -93,21 +92,6 @@ func localize(addr, host string) (string, error) {
 		addr = addr[:at+1] + host
 	}
 	return addr, err
-}
-
-func literal(domain string) (ip netip.Addr, ok bool) {
-	s, open := strings.CutPrefix(domain, "[")
-	s, closed := strings.CutSuffix(s, "]")
-	if !open || !closed {
-		return netip.Addr{}, false
-	}
-	const tag = "IPv6:"
-	if len(s) > len(tag) && strings.EqualFold(s[:len(tag)], tag) {
-		ip, err := netip.ParseAddr(s[len(tag):])
-		return ip, err == nil && ip.Zone() == ""
-	}
-	ip, err := netip.ParseAddr(s)
-	return ip, err == nil && ip.Is4()
 }
 
 // reserved reports whether sender is one of those with which qmail-send marks
