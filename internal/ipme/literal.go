@@ -32,11 +32,12 @@ func ParseLiteral(host string) (netip.Addr, bool) {
 	inner := host[1 : len(host)-1]
 	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
 		inner = inner[5:]
-	} else if !strings.Contains(inner, ":") {
+	}
+	if !strings.Contains(inner, ":") {
 		return ParseDotted(inner)
 	}
 	ip, err := netip.ParseAddr(inner)
-	if err != nil || !ip.Is6() || ip.Zone() != "" {
+	if err != nil || ip.Zone() != "" {
 		return netip.Addr{}, false
 	}
 	return ip.Unmap(), true
