@@ -3,6 +3,7 @@ package send
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -342,6 +343,34 @@ func TestTodoIsSyncedBeforeTheNumberIsFree(t *testing.T) {
 		}
 		if lying != (bad != nil) {
 			t.Errorf("sync left out: %v: %v", lying, bad)
+		}
+	}
+}
+
+// Lists that a crash left are removed, and that is durable, before the message
+// leaves todo/: else a second crash brings them back as if they were its own.
+func TestOldListsDoNotComeBack(t *testing.T) {
+	fs := emptyQueue()
+	m := &sent{body: "x\n", sender: "s@here.example", recipients: []string{"ok@here.example"}}
+	if err := putIn(fs, m.body, envelope(m.sender, m.recipients...)); err != nil {
+		t.Fatal(err)
+	}
+	ids, _ := store.List(fs, "todo")
+	for name, text := range map[string]string{ids[0].Info(): "Fs@here.example\x00", ids[0].Local(): "Tok-old@here.example\x00"} {
+		f, err := fs.Open(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write([]byte(text))
+		f.Close()
+	}
+	fs.Settle()
+	h := open(t, fs, usual)
+	h.awaitEmpty()
+	h.close()
+	for c := range fs.Crashes(crashfs.Strict, 30, seed) {
+		if err := recoverFrom(t, c, []*sent{m}, h.deliveries()); err != nil {
+			t.Fatalf("%v: %v", c, err)
 		}
 	}
 }
