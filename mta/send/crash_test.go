@@ -286,7 +286,7 @@ func TestEverySyncIsNeeded(t *testing.T) {
 		case "bounce", "bounce/":
 			straight = scenarioStraight()[1:2]
 		}
-		for _, messages := range [][]*sent{scenario()[:2], straight} {
+		for i, messages := range [][]*sent{scenario()[:2], straight} {
 			fs := emptyQueue()
 			lies := 0
 			fs.Lie = func(c crashfs.Call) bool {
@@ -295,7 +295,7 @@ func TestEverySyncIsNeeded(t *testing.T) {
 				}
 				return lie(c)
 			}
-			if _, bad := crash(t, fs, messages, crashfs.Strict, 24); bad == nil || lies == 0 {
+			if _, bad := crash(t, fs, messages, crashfs.Strict, 12*(i+1)); bad == nil || lies == 0 {
 				t.Errorf("%q: without the sync of %s (left out %d times) no state is bad", messages[0].body, name, lies)
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"paperpath/mta/queue/store"
 )
 
-// calls of the file system that match, in order: "op name", without numbers.
+// logged returns the calls of the file system that match, "op directory" each.
 func logged(fs *crashfs.FS, ops ...string) (list []string) {
 	for _, c := range fs.Log() {
 		dir, _, _ := strings.Cut(c.Name, "/")
