@@ -3,6 +3,8 @@ package send
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +148,18 @@ func (h *house) finished() bool {
 	}
 }
 
+// awaitFinished waits for that, having what was deferred tried again at once.
+func (h *house) awaitFinished(what string) {
+	h.t.Helper()
+	round := 0
+	h.await(what, func() bool {
+		if round++; round%20 == 0 {
+			h.s.post(h.s.allDue)
+		}
+		return h.finished()
+	})
+}
+
 func (h *house) noMessages() bool {
 	for _, dir := range append(store.Subdirs("info"), "todo") {
 		if ids, err := store.List(h.fs, dir); err != nil || len(ids) > 0 {
@@ -163,8 +177,13 @@ func crash(t *testing.T, fs *crashfs.FS, messages []*sent, model crashfs.Model, 
 	for _, m := range messages {
 		h.send(m.body, m.sender, m.recipients...)
 		m.acked = fs.Calls()
+		if strings.Contains(m.recipients[0], "once") {
+			// States are looked at where something changes: here, the next
+			// message comes, between the deferral and the second delivery.
+			h.await("list", func() bool { return !slices.ContainsFunc(files(fs), isTodo) })
+		}
 	}
-	h.await("end", h.finished)
+	h.awaitFinished("end")
 	h.close()
 	before := h.deliveries()
 	if err := account(messages, fs.Calls(), before); err != nil {
@@ -214,7 +233,7 @@ func recoverFrom(t *testing.T, c *crashfs.Crash, messages []*sent, before []deli
 	}
 	c.FS.Now = time.Now
 	h := open(t, c.FS, usual)
-	h.await("recovery", h.finished)
+	h.awaitFinished("recovery")
 	h.close()
 	if log := h.log.String(); strings.Contains(log, "alert:") || strings.Contains(log, "trouble") {
 		return errors.New(log)
@@ -222,13 +241,27 @@ func recoverFrom(t *testing.T, c *crashfs.Crash, messages []*sent, before []deli
 	return account(messages, c.At, saved, h.deliveries())
 }
 
+// scenarioStraight has messages that are tried straight from todo/: they
+// succeed, are deferred, fail.
+func scenarioStraight() []*sent {
+	return []*sent{
+		{body: "five\n", sender: "s5@here.example", recipients: []string{"ok-once5@here.example"}},
+		{body: "six\n", sender: "s6@here.example", recipients: []string{"fail6@here.example"}},
+		{body: "seven\n", sender: "s7@here.example", recipients: []string{"ok7@there.example"}},
+		{body: "eight\n", sender: "s8@here.example", recipients: []string{"ok-once8@there.example"}},
+		{body: "nine\n", sender: "s9@here.example", recipients: []string{"ok9@here.example"}},
+	}
+}
+
 func TestNoCutLosesAMessageOrABounce(t *testing.T) {
-	for _, model := range []crashfs.Model{crashfs.Strict, crashfs.Journal} {
-		looked, bad := crash(t, emptyQueue(), scenario(), model, 3)
-		if bad != nil {
-			t.Error(bad)
+	for _, scenario := range []func() []*sent{scenario, scenarioStraight} {
+		for _, model := range []crashfs.Model{crashfs.Strict, crashfs.Journal} {
+			looked, bad := crash(t, emptyQueue(), scenario(), model, 3)
+			if bad != nil {
+				t.Error(bad)
+			}
+			t.Logf("%v: %d states", model, looked)
 		}
-		t.Logf("%v: %d states", model, looked)
 	}
 }
 
@@ -246,16 +279,98 @@ func TestEverySyncIsNeeded(t *testing.T) {
 		"local/S": func(c crashfs.Call) bool { return c.Op == "syncdir" && strings.HasPrefix(c.Name, "local/") },
 		"bounce/": func(c crashfs.Call) bool { return c.Op == "syncdir" && c.Name == "bounce" },
 	} {
-		fs := emptyQueue()
-		lies := 0
-		fs.Lie = func(c crashfs.Call) bool {
-			if lie(c) {
-				lies++
-			}
-			return lie(c)
+		straight := scenarioStraight()[:2]
+		switch name {
+		case "remote":
+			straight = scenarioStraight()[3:]
+		case "bounce", "bounce/":
+			straight = scenarioStraight()[1:2]
 		}
-		if _, bad := crash(t, fs, scenario()[:2], crashfs.Strict, 12); bad == nil || lies == 0 {
-			t.Errorf("without the sync of %s (left out %d times) no state is bad", name, lies)
+		for i, messages := range [][]*sent{scenario()[:2], straight} {
+			fs := emptyQueue()
+			lies := 0
+			fs.Lie = func(c crashfs.Call) bool {
+				if lie(c) {
+					lies++
+				}
+				return lie(c)
+			}
+			if _, bad := crash(t, fs, messages, crashfs.Strict, 12*(i+1)); bad == nil || lies == 0 {
+				t.Errorf("%q: without the sync of %s (left out %d times) no state is bad", messages[0].body, name, lies)
+			}
+		}
+	}
+}
+
+// The removal of a message that never had a list must be durable before its
+// number may be another's: else that message goes to the old one's recipient.
+func TestTodoIsSyncedBeforeTheNumberIsFree(t *testing.T) {
+	for _, lying := range []bool{false, true} {
+		fs := emptyQueue()
+		first := &sent{body: "first\n", sender: "s1@here.example", recipients: []string{"ok1@here.example"}}
+		second := &sent{body: "second\n", sender: "s2@here.example", recipients: []string{"ok2@here.example"}}
+		if err := putIn(fs, first.body, envelope(first.sender, first.recipients...)); err != nil {
+			t.Fatal(err)
+		}
+		queued := fs.Calls()
+		ended := 0 // the first call after the first message
+		fs.Lie = func(c crashfs.Call) bool {
+			return lying && ended == 0 && c.Op == "syncdir" && c.Name == "todo"
+		}
+		h := open(t, fs, usual)
+		h.awaitEmpty()
+		h.close()
+		ended = fs.Calls()
+		before := h.deliveries()
+		if err := putIn(fs, second.body, envelope(second.sender, second.recipients...)); err != nil {
+			t.Fatal(err)
+		}
+		numbers := map[string]bool{}
+		for _, c := range fs.Log() {
+			if c.Op == "link" && strings.HasPrefix(c.Name2, "todo/") {
+				numbers[c.Name2] = true
+			}
+		}
+		if len(numbers) != 1 {
+			t.Fatalf("the number was not used again: %v", numbers)
+		}
+		first.acked, second.acked = queued, fs.Calls()
+		var bad error
+		for c := range fs.Crashes(crashfs.Strict, 30, seed) {
+			if bad == nil && c.At > queued {
+				bad = recoverFrom(t, c, []*sent{first, second}, before)
+			}
+		}
+		if lying != (bad != nil) {
+			t.Errorf("sync left out: %v: %v", lying, bad)
+		}
+	}
+}
+
+// Lists that a crash left are removed, and that is durable, before the message
+// leaves todo/: else a second crash brings them back as if they were its own.
+func TestOldListsDoNotComeBack(t *testing.T) {
+	fs := emptyQueue()
+	m := &sent{body: "x\n", sender: "s@here.example", recipients: []string{"ok@here.example"}}
+	if err := putIn(fs, m.body, envelope(m.sender, m.recipients...)); err != nil {
+		t.Fatal(err)
+	}
+	ids, _ := store.List(fs, "todo")
+	for name, text := range map[string]string{ids[0].Info(): "Fs@here.example\x00", ids[0].Local(): "Tok-old@here.example\x00"} {
+		f, err := fs.Open(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write([]byte(text))
+		f.Close()
+	}
+	fs.Settle()
+	h := open(t, fs, usual)
+	h.awaitEmpty()
+	h.close()
+	for c := range fs.Crashes(crashfs.Strict, 30, seed) {
+		if err := recoverFrom(t, c, []*sent{m}, h.deliveries()); err != nil {
+			t.Fatalf("%v: %v", c, err)
 		}
 	}
 }

@@ -107,17 +107,19 @@ func (s *scheduler) report(c channel, number int, text string) {
 	switch verdict {
 	case 'K':
 		s.log.line("delivery ", serial, ": success: ", safe(text))
-		s.recipientDone(d)
+		s.succeeded(d)
 	case 'Z':
 		s.log.line("delivery ", serial, ": deferral: ", safe(text))
-		s.closeJob(d.job)
+		s.whenSettled(d.job, func() { s.closeJob(d.job) })
 	case 'D':
 		s.log.line("delivery ", serial, ": failure: ", safe(text))
-		s.recorder.put(d.job.id, bounceText(s.settings.stripPrepend(d.recipient), text),
-			func() { s.recipientDone(d) })
+		paragraph := bounceText(s.settings.stripPrepend(d.recipient), text)
+		s.whenSettled(d.job, func() {
+			s.recorder.put(d.job.id, paragraph, func() { s.recipientDone(d) })
+		})
 	default:
 		s.log.line("delivery ", serial, ": report mangled, will defer")
-		s.closeJob(d.job)
+		s.whenSettled(d.job, func() { s.closeJob(d.job) })
 	}
 	s.logStatus()
 }

@@ -16,6 +16,7 @@ import (
 type finish struct {
 	id      store.ID
 	corrupt string // the file that cannot be read
+	swept   bool   // tried straight from todo/, which it has left
 }
 
 // finisher takes messages out of the queue. It is the only one that has
@@ -30,13 +31,17 @@ type finisher struct {
 	again    func(id store.ID, after int64) // the scheduler's: to be finished later
 	work     *mailbox[finish]
 
+	delivered *mailbox[store.ID] // those tried straight from todo/, to leave it
+	forget    func(store.ID)     // the intake's: it has left todo/
+
 	bounces  []store.ID    // whose bounces are to be injected
 	injected chan struct{} // a token for each that ended
 	active   int           // being injected now
 	ended    sync.WaitGroup
 
 	mu    sync.Mutex
-	dirty map[string]bool // directories of lists that were removed and not synced since
+	dirty map[string]bool   // directories of lists that were removed and not synced since
+	swept map[store.ID]bool // out of todo/, or about to be, and not ended
 
 	mess []string // directories still to be looked at in this cleanup
 }
@@ -54,9 +59,11 @@ func newFinisher(fs fsys.FS, log *logger, clock func() time.Time, c *cleaner, in
 	}
 	return &finisher{
 		fs: fs, log: log, clock: clock, cleaner: c, injector: in, again: again,
-		work:     newMailbox[finish](),
-		injected: make(chan struct{}, maxBounces),
-		dirty:    dirty,
+		work:      newMailbox[finish](),
+		delivered: newMailbox[store.ID](),
+		injected:  make(chan struct{}, maxBounces),
+		dirty:     dirty,
+		swept:     map[store.ID]bool{},
 	}
 }
 
@@ -64,9 +71,12 @@ func (f *finisher) run(stop <-chan struct{}) {
 	f.mess = store.Subdirs("mess")
 	cleanup := time.NewTimer(0)
 	var next time.Time
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { f.sweep(stop) })
 	for {
 		select {
 		case <-stop:
+			sweeper.Wait()
 			f.endLast()
 			return
 		case <-f.work.ready:
@@ -75,6 +85,7 @@ func (f *finisher) run(stop <-chan struct{}) {
 			select {
 			case <-time.After(time.Until(next)):
 			case <-stop:
+				sweeper.Wait()
 				f.endLast()
 				return
 			}
@@ -119,6 +130,9 @@ func (f *finisher) end(work []finish) {
 		switch {
 		case w.corrupt != "":
 			f.hold(w.id, w.corrupt)
+		case w.swept:
+			f.log.line("end msg ", w.id.String())
+			ended = append(ended, w.id)
 		case f.ready(w.id):
 			f.log.line("end msg ", w.id.String())
 			if err := f.fs.Remove(w.id.Info()); err != nil {
@@ -140,9 +154,70 @@ func (f *finisher) end(work []finish) {
 			f.log.line("warning: unable to sync ", dir)
 			f.removed(dir)
 		}
+		f.endSwept(ended)
 		return
 	}
 	f.removeMess(ended)
+}
+
+// sweep has messages removed from todo/ that were tried straight from there.
+// That does not wait for the syncs of those that end: until it is done, a
+// crash means that they are delivered twice.
+func (f *finisher) sweep(stop <-chan struct{}) {
+	var left []store.ID
+	for {
+		var again <-chan time.Time
+		if len(left) > 0 {
+			again = time.After(sleepTrouble)
+		}
+		select {
+		case <-stop:
+			f.removeTodo(append(left, f.delivered.take()...))
+			return
+		case <-again:
+			left = f.removeTodo(left)
+		case <-f.delivered.ready:
+			left = append(left, f.removeTodo(f.delivered.take())...)
+		}
+	}
+}
+
+// removeTodo returns those that are still there.
+func (f *finisher) removeTodo(ids []store.ID) (left []store.ID) {
+	if len(ids) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	for _, id := range ids {
+		f.swept[id] = true
+	}
+	f.mu.Unlock()
+	answers, ok := f.cleaner.do(store.CleanTodo, ids...)
+	if !ok {
+		return nil
+	}
+	work := make([]finish, 0, len(ids))
+	for i, id := range ids {
+		if answers[i] != store.CleanOK {
+			f.log.line("warning: qmail-clean unable to clean up ", id.Todo())
+			left = append(left, id)
+			continue
+		}
+		// Before mess/N goes, and the next message gets the number.
+		f.forget(id)
+		work = append(work, finish{id: id, swept: true})
+	}
+	f.work.put(work...)
+	return left
+}
+
+// endSwept forgets that messages had left todo/ and were to be ended.
+func (f *finisher) endSwept(ids []store.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		delete(f.swept, id)
+	}
 }
 
 // removed notes that files in directories were removed, which a cut might
@@ -168,6 +243,7 @@ func (f *finisher) removeMess(ids []store.ID) {
 	if !ok {
 		return
 	}
+	f.endSwept(ids)
 	for i, a := range answers {
 		if a != store.CleanOK {
 			f.log.line("warning: qmail-clean unable to clean up ", store.CleanMess, ids[i].String())
@@ -283,10 +359,15 @@ func (f *finisher) ownerless(id store.ID) bool {
 	if err != nil || f.clock().Sub(st.Ctime) <= store.Ossified {
 		return false
 	}
-	for _, name := range [...]string{id.Info(), id.Todo()} {
+	// In this order: info/N is there before todo/N goes.
+	for _, name := range [...]string{id.Todo(), id.Info()} {
 		if _, err := f.fs.Stat(name); !errors.Is(err, syscall.ENOENT) {
 			return false
 		}
 	}
-	return true
+	// A second command to remove mess/N might meet another message: this one
+	// will come to its end.
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.swept[id]
 }

@@ -84,8 +84,10 @@ func (c controls) write(t *testing.T) (home string) {
 var usual = controls{"me": "here.example\n", "locals": "here.example\n"}
 
 // open starts a qmail-send on the queue fs. Recipients beginning with "fail"
-// fail, "defer" are deferred, all others succeed.
+// fail, "defer" are deferred, those with "once" in them are at first, all
+// others succeed.
 func open(t *testing.T, fs fsys.FS, c controls) *house {
+	var deferred sync.Map
 	h := &house{
 		t: t, fs: fs, log: &proctest.Buffer{},
 		signals: make(chan os.Signal, 3), ended: make(chan struct{}),
@@ -96,6 +98,10 @@ func open(t *testing.T, fs fsys.FS, c controls) *house {
 				return "DSorry, no mailbox here by that name. (#5.1.1)\n"
 			case strings.HasPrefix(recipient, "defer"):
 				return "Znot now\n"
+			case strings.Contains(recipient, "once"):
+				if _, again := deferred.LoadOrStore(recipient, true); !again {
+					return "Znot now\n"
+				}
 			}
 			return "Kdid 1+0+0\n"
 		},

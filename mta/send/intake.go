@@ -1,6 +1,7 @@
 package send
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 //	+todo +info ?local ?remote         written, then synced with their directories
 //	-todo +info ?local ?remote         S5: qmail-clean has removed todo/N
 //
-// A crash before the end leaves todo/N, and the message is begun anew.
+// A crash before the end leaves todo/N, and the message is begun anew. One for
+// a single recipient goes on without all that, see straight.
 type intake struct {
 	fs      fsys.FS
 	log     *logger
@@ -24,9 +26,16 @@ type intake struct {
 	rules   atomic.Pointer[rules]
 	trigger *trigger
 	arrived func([]arrival) // the scheduler's
-	hold    func(store.ID)  // the finisher's: todo/N is corrupt
+	fresh   func([]*straight)
+	settled func(st *straight, ok bool)
+	hold    func(store.ID) // the finisher's: todo/N is corrupt
 
+	late  *mailbox[*straight]    // to be settled
 	later map[store.ID]time.Time // messages that had trouble: not before then
+	pause time.Duration          // to the next scan
+
+	mu     sync.Mutex
+	trying map[store.ID]bool // tried straight from todo/: for others to take from there
 }
 
 // arrival is a message that has been preprocessed.
@@ -40,6 +49,15 @@ const (
 	// open until then.
 	batch = 64
 
+	// maxTrying is how many messages are tried, or wait to be, straight from
+	// todo/. Many more are faster with lists that share their syncs than one
+	// after the other; and it bounds the memory.
+	maxTrying = 1000
+
+	// pauseTried for each of them is the time from one scan, which passes them
+	// over, to the next: else reading todo/ would be all that is done.
+	pauseTried = 20 * time.Microsecond
+
 	// sleepTrouble is until the next try for a message that could not be
 	// preprocessed; as a rule the disk is full. It stays in todo/.
 	sleepTrouble = 60 * time.Second
@@ -50,10 +68,23 @@ const (
 	sleepEmpty = time.Second
 )
 
-func (in *intake) run(stop <-chan struct{}) {
-	defer in.trigger.close()
+// run preprocesses until noMore is closed, and settles until stop is.
+func (in *intake) run(noMore, stop <-chan struct{}) {
+	in.watch(noMore)
+	in.trigger.close()
+	for {
+		in.settle()
+		select {
+		case <-stop:
+			return
+		case <-in.late.ready:
+		}
+	}
+}
+
+func (in *intake) watch(noMore <-chan struct{}) {
 	for empty := 0; ; {
-		found, ok := in.scan(stop)
+		found, ok := in.scan(noMore)
 		if found {
 			empty = 0
 		}
@@ -66,9 +97,13 @@ func (in *intake) run(stop <-chan struct{}) {
 			sleep = sleepTrouble
 		}
 		timer := time.NewTimer(sleep)
+	settling:
+		in.settle()
 		select {
-		case <-stop:
+		case <-noMore:
 			return
+		case <-in.late.ready:
+			goto settling
 		case <-in.trigger.pulled:
 			empty++
 		case <-timer.C:
@@ -77,19 +112,21 @@ func (in *intake) run(stop <-chan struct{}) {
 			<-in.trigger.pulled
 		}
 		timer.Stop()
+		pause := in.pause
 		if empty > maxEmpty {
-			select {
-			case <-stop:
-				return
-			case <-time.After(sleepEmpty):
-			}
+			pause = sleepEmpty
+		}
+		select {
+		case <-noMore:
+			return
+		case <-time.After(pause):
 		}
 	}
 }
 
 // scan preprocesses everything in todo/. It reports whether there was anything
 // new, and whether todo/ could be read.
-func (in *intake) scan(stop <-chan struct{}) (found, ok bool) {
+func (in *intake) scan(noMore <-chan struct{}) (found, ok bool) {
 	ids, err := store.List(in.fs, "todo")
 	if err != nil {
 		in.log.line("alert: unable to opendir todo, sleeping...")
@@ -97,21 +134,26 @@ func (in *intake) scan(stop <-chan struct{}) (found, ok bool) {
 	}
 	now := time.Now()
 	later := make(map[store.ID]time.Time, len(in.later))
+	in.mu.Lock()
+	in.pause = time.Duration(len(in.trying)) * pauseTried
 	fresh := ids[:0]
 	for _, id := range ids {
-		if until, trouble := in.later[id]; trouble && now.Before(until) {
+		switch until, trouble := in.later[id]; {
+		case trouble && now.Before(until):
 			later[id] = until
-		} else {
+		case !in.trying[id]:
 			fresh = append(fresh, id)
 		}
 	}
+	in.mu.Unlock()
 	in.later = later // without those that somebody took away
 	for i := 0; i < len(fresh); i += batch {
 		select {
-		case <-stop:
+		case <-noMore:
 			return true, true
 		default:
 		}
+		in.settle() // does not wait for the end of a flood
 		in.preprocess(fresh[i:min(i+batch, len(fresh))])
 		in.log.flush()
 	}
@@ -122,12 +164,15 @@ func (in *intake) scan(stop <-chan struct{}) (found, ok bool) {
 func (in *intake) preprocess(ids []store.ID) {
 	rules := in.rules.Load()
 	var written []*message
+	var fresh []*straight
 	for _, id := range ids {
 		m := &message{id: id, in: in, rules: rules}
 		switch m.write() {
 		case done:
 			written = append(written, m)
 			continue
+		case single:
+			fresh = append(fresh, &straight{id: id, channel: m.channel, sender: m.sender, recipient: m.first})
 		case trouble:
 			in.later[id] = time.Now().Add(sleepTrouble)
 		case corrupt:
@@ -137,8 +182,70 @@ func (in *intake) preprocess(ids []store.ID) {
 		}
 		m.close()
 	}
+	if len(fresh) > 0 {
+		in.log.flush()
+		in.fresh(fresh)
+	}
 	in.sync(written)
-	in.removeTodo(written)
+	removed := in.removeTodo(written)
+	var arrivals []arrival
+	for _, m := range written {
+		if removed[m.id] {
+			arrivals = append(arrivals, arrival{m.id, m.has})
+		} else {
+			in.later[m.id] = time.Now().Add(sleepTrouble)
+		}
+	}
+	if len(arrivals) > 0 {
+		in.arrived(arrivals)
+	}
+}
+
+// settle takes messages to S5 that were tried straight from S4, or were to be.
+func (in *intake) settle() {
+	list := in.late.take()
+	for len(list) > 0 {
+		part := list[:min(batch, len(list))]
+		list = list[len(part):]
+		var written []*message
+		for _, st := range part {
+			m := &message{id: st.id, in: in, sender: st.sender, channel: st.channel, first: st.recipient}
+			if m.settle(st.birth) == done {
+				written = append(written, m)
+			} else {
+				m.close()
+			}
+		}
+		in.sync(written)
+		removed := in.removeTodo(written)
+		for _, st := range part {
+			if removed[st.id] {
+				in.forget(st.id)
+			}
+			in.settled(st, removed[st.id])
+		}
+		in.log.flush()
+	}
+}
+
+// try notes that a message is tried straight from todo/, or returns false if
+// there are too many.
+func (in *intake) try(id store.ID) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.trying) >= maxTrying {
+		return false
+	}
+	in.trying[id] = true
+	return true
+}
+
+// forget is called when a message has left todo/, and before its number may be
+// another's.
+func (in *intake) forget(id store.ID) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.trying, id)
 }
 
 // sync makes the lists of messages durable. Files and directories go together:
@@ -178,34 +285,29 @@ func (in *intake) sync(messages []*message) {
 	}
 }
 
-// removeTodo has todo/N removed for those whose lists are durable, and hands
-// them over.
-func (in *intake) removeTodo(messages []*message) {
+// removeTodo has todo/N removed for those whose lists are durable, and returns
+// for which it is gone.
+func (in *intake) removeTodo(messages []*message) map[store.ID]bool {
 	var ids []store.ID
-	var arrivals []arrival
 	for _, m := range messages {
-		if m.failed {
-			in.later[m.id] = time.Now().Add(sleepTrouble)
-			continue
+		if !m.failed {
+			ids = append(ids, m.id)
 		}
-		ids = append(ids, m.id)
-		arrivals = append(arrivals, arrival{m.id, m.has})
 	}
 	if len(ids) == 0 {
-		return
+		return nil
 	}
 	answers, ok := in.cleaner.do(store.CleanTodo, ids...)
 	if !ok {
-		return
+		return nil
 	}
-	removed := arrivals[:0]
-	for i, a := range arrivals {
+	removed := make(map[store.ID]bool, len(ids))
+	for i, id := range ids {
 		if answers[i] != store.CleanOK {
-			in.log.line("warning: qmail-clean unable to clean up ", a.id.Todo())
-			in.later[a.id] = time.Now().Add(sleepTrouble)
+			in.log.line("warning: qmail-clean unable to clean up ", id.Todo())
 			continue
 		}
-		removed = append(removed, a)
+		removed[id] = true
 	}
-	in.arrived(removed)
+	return removed
 }

@@ -22,6 +22,8 @@ type job struct {
 	read    bool  // the file was read to its end
 	corrupt bool
 	refs    int // the pass that reads the file, and deliveries
+
+	straight *straight // nil: the message has a list
 }
 
 // pass reads the recipients of one job after the other, one at a time, as
@@ -60,6 +62,13 @@ func (s *scheduler) startDeliveries() (busy bool) {
 func (s *scheduler) step(c channel) bool {
 	p := &s.passes[c]
 	if p.job == nil {
+		if s.freshNext(c) {
+			if !s.spawners[c].free() {
+				return false
+			}
+			s.startFresh(c)
+			return true
+		}
 		if !s.jobFree() {
 			return false
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	"paperpath/internal/fsys"
 	"paperpath/mta/queue/store"
@@ -19,6 +20,13 @@ type message struct {
 	on     [channels]*list
 	has    [channels]bool
 	failed bool
+
+	about      string // its line in the log, when the sender is known
+	announced  bool
+	sender     string
+	recipients int
+	channel    channel // of the first recipient
+	first      string
 }
 
 // list is a file being written.
@@ -33,6 +41,7 @@ type outcome int
 
 const (
 	done    outcome = iota
+	single          // one recipient: to be tried before there are lists
 	gone            // todo/N is not there
 	trouble         // the system's; logged
 	corrupt         // todo/N or mess/N will never be right
@@ -64,50 +73,107 @@ func (m *message) write() outcome {
 		}
 		return trouble
 	}
-	if name, err := m.removeOld(); err != nil {
+	old, name, err := m.removeOld()
+	if err != nil {
 		return warn("unable to unlink", name)
 	}
-	info, err := m.create(m.id.Info(), m.id.Dir("info"))
-	if err != nil {
-		return trouble
-	}
-	m.in.log.line("new msg ", m.id.String())
-
 	err = store.ReadEnvelope(todo, func(env store.Envelope) error {
-		m.in.log.line("info msg ", m.id.String(), ": bytes ", decimal(mess.Size), " from <", safe(env.Sender),
-			"> qp ", decimal(env.PID), " uid ", decimal(env.UID))
-		return info.add(m, store.LetterSender, env.Sender)
+		m.sender = env.Sender
+		m.about = "info msg " + m.id.String() + ": bytes " + decimal(mess.Size) + " from <" + safe(env.Sender) +
+			"> qp " + decimal(env.PID) + " uid " + decimal(env.UID)
+		return nil
 	}, m.recipient)
+	if err == nil && m.recipients < 2 {
+		// That what was removed is gone must be known to the disk before
+		// todo/N goes: so if there was anything, lists are written.
+		if m.recipients == 1 && !old && m.in.try(m.id) {
+			m.announce()
+			return single
+		}
+		err = m.begin()
+	}
 	switch {
 	case errors.Is(err, errLogged):
 		return trouble
 	case errors.Is(err, store.ErrCorrupt):
+		m.announce()
 		warn("unknown record type in", m.id.Todo())
 		return corrupt
 	case err != nil:
+		m.announce()
 		return warn("trouble reading", m.id.Todo())
 	}
+	return m.flush()
+}
+
+// settle writes the lists of a message that was tried, or was to be, without.
+func (m *message) settle(birth int64) outcome {
+	m.announced = true
+	m.recipients = 1
+	if _, name, err := m.removeOld(); err != nil {
+		m.in.log.line("warning: unable to unlink ", name)
+		return trouble
+	}
+	if m.begin() != nil || m.flush() != done {
+		return trouble
+	}
+	if err := m.in.fs.SetTimes(m.id.Info(), time.Unix(birth, 0)); err != nil {
+		m.in.log.line("warning: unable to utime ", m.id.Info())
+		return trouble
+	}
+	return done
+}
+
+// announce writes the message's lines to the log, once.
+func (m *message) announce() {
+	if m.announced {
+		return
+	}
+	m.announced = true
+	m.in.log.line("new msg ", m.id.String())
+	if m.about != "" {
+		m.in.log.line(m.about)
+	}
+}
+
+// begin begins the lists with the sender and the first recipient, if any.
+func (m *message) begin() error {
+	info, err := m.create(m.id.Info(), m.id.Dir("info"))
+	if err != nil {
+		return err
+	}
+	m.announce()
+	if err := info.add(m, store.LetterSender, m.sender); err != nil || m.recipients == 0 {
+		return err
+	}
+	return m.add(m.channel, m.first)
+}
+
+func (m *message) flush() outcome {
 	for _, l := range m.lists {
 		if l.w.Flush() != nil {
-			return warn("trouble writing to", l.name)
+			m.in.log.line("warning: trouble writing to ", l.name)
+			return trouble
 		}
 	}
 	return done
 }
 
 // removeOld removes what an attempt left that a crash ended, or an older
-// message with this number: a bounce then, which would go to a stranger.
-func (m *message) removeOld() (name string, err error) {
+// message with this number: a bounce then, which would go to a stranger. It
+// reports whether there was anything.
+func (m *message) removeOld() (any bool, name string, err error) {
 	for _, name := range [...]string{m.id.Local(), m.id.Remote(), m.id.Info(), m.id.Bounce()} {
 		was, err := removeIfThere(m.in.fs, name)
+		any = any || was
 		if err == nil && was && name == m.id.Bounce() {
 			err = m.in.fs.SyncDir("bounce")
 		}
 		if err != nil {
-			return name, err
+			return any, name, err
 		}
 	}
-	return "", nil
+	return any, "", nil
 }
 
 func (m *message) create(name, dir string) (*list, error) {
@@ -123,6 +189,19 @@ func (m *message) create(name, dir string) (*list, error) {
 
 func (m *message) recipient(addr string) error {
 	c, addr := m.rules.rewrite(addr)
+	switch m.recipients++; m.recipients {
+	case 1:
+		m.channel, m.first = c, addr
+		return nil
+	case 2:
+		if err := m.begin(); err != nil {
+			return err
+		}
+	}
+	return m.add(c, addr)
+}
+
+func (m *message) add(c channel, addr string) error {
 	if m.on[c] == nil {
 		l, err := m.create(c.file(m.id), m.id.Dir(c.String()))
 		if err != nil {

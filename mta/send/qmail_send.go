@@ -15,6 +15,11 @@
 //	                    nothing ◄──finisher── bounce?, end
 //	                      S1
 //
+// A message for one recipient takes a shorter one if that succeeds:
+//
+//	todo/N ──intake──► fresh ──spawner──► report ──finisher──► nothing
+//	  S4                 S4                                      S1
+//
 // The scheduler is one goroutine that owns all that waits and all that runs.
 // Around it are those that wait for disks and partners: the intake (todo/ into
 // info/, local/, remote/), the recorder (what failed into bounce/), the
@@ -128,14 +133,15 @@ func watchSignals(signals chan<- os.Signal) {
 
 func newScheduler(fs fsys.FS, dir *control.Dir, settings settings, log *logger, clock func() time.Time) *scheduler {
 	return &scheduler{
-		fs:       fs,
-		control:  dir,
-		log:      log,
-		clock:    clock,
-		settings: settings,
-		events:   newMailbox[func()](),
-		noMore:   make(chan struct{}),
-		stop:     make(chan struct{}),
+		fs:        fs,
+		control:   dir,
+		log:       log,
+		clock:     clock,
+		settings:  settings,
+		events:    newMailbox[func()](),
+		straights: map[store.ID]*straight{},
+		noMore:    make(chan struct{}),
+		stop:      make(chan struct{}),
 	}
 }
 
@@ -171,8 +177,13 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 				}
 			})
 		},
-		hold: func(id store.ID) { s.finisher.work.put(finish{id: id, corrupt: id.Todo()}) },
+		fresh:   func(list []*straight) { s.post(func() { s.takeFresh(list) }) },
+		settled: func(st *straight, ok bool) { s.post(func() { s.settled(st, ok) }) },
+		late:    newMailbox[*straight](),
+		trying:  map[store.ID]bool{},
+		hold:    func(id store.ID) { s.finisher.work.put(finish{id: id, corrupt: id.Todo()}) },
 	}
+	s.finisher.forget = s.intake.forget
 	rules := s.settings.rules
 	s.intake.rules.Store(&rules)
 	return nil
@@ -185,7 +196,7 @@ func (s *scheduler) startWorkers() {
 		s.readers.Go(func() { s.readReports(c, s.spawners[c].from) })
 		s.workers.Go(func() { s.writeCommands(c, s.spawners[c].to) })
 	}
-	s.workers.Go(func() { s.intake.run(s.noMore) })
+	s.workers.Go(func() { s.intake.run(s.noMore, s.stop) })
 	s.workers.Go(func() { s.recorder.run(s.stop) })
 	s.workers.Go(func() { s.finisher.run(s.stop) })
 }

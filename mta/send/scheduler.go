@@ -62,6 +62,12 @@ type scheduler struct {
 	done  dueHeap           // hopefully has neither
 	retry dueHeap           // nobody knows: stat failed
 
+	// What is tried straight from todo/:
+	straights map[store.ID]*straight
+	fresh     [channels][]*straight // those not started, but for settling ones
+	late      dueHeap               // when they are settled
+	settling  int                   // how many the intake settles now
+
 	spawners [channels]*spawner
 	passes   [channels]pass
 	jobs     int    // open ones
@@ -73,6 +79,7 @@ func (s *scheduler) run(signals <-chan os.Signal) {
 	timer := time.NewTimer(0)
 	for {
 		s.tick()
+		s.settleLate()
 		busy := s.startDeliveries()
 		s.passOnDone()
 		s.log.flush()
@@ -168,6 +175,7 @@ func (s *scheduler) jumped(jump time.Duration) {
 		s.allDue()
 		s.done.allDue(s.now)
 		s.retry.allDue(s.now)
+		s.late.allDue(s.now)
 	case jump > clockSlop:
 		s.log.line("warning: clock went forward ", decimal(int64(jump/time.Second)), " seconds")
 	}
@@ -191,15 +199,16 @@ func (s *scheduler) untilNext(busy bool) time.Duration {
 	}
 	if !s.exiting {
 		for c := range s.passes {
-			// A pass under way waits for a free delivery, a full table of
-			// jobs for one to end: both come as events.
-			if s.passes[c].job == nil && s.jobFree() {
+			// A pass under way and a fresh message wait for a free delivery,
+			// a full table of jobs for one to end: both come as events.
+			if s.passes[c].job == nil && s.jobFree() && !s.freshNext(channel(c)) {
 				sooner(s.due[c])
 			}
 		}
 	}
 	sooner(s.retry)
 	sooner(s.done)
+	sooner(s.late)
 	// To the end of the clock's tick, so as not to wake too soon and again.
 	wake := time.Unix(next, 0).Add(time.Millisecond)
 	return max(0, wake.Sub(s.last.Round(0)))
@@ -213,7 +222,7 @@ func (s *scheduler) canExit() bool {
 			return false
 		}
 	}
-	return s.recorder.idleOrStuck()
+	return s.settling == 0 && s.recorder.idleOrStuck()
 }
 
 // logStatus writes the status line (del_status).
