@@ -50,16 +50,16 @@ func run() error {
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	lock, err := lockDir(home)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
 	if os.Getenv(installedVar) == "" {
 		if err := installPrograms(dir); err != nil {
 			return err
 		}
 	}
+	held, err := lockDir(dir, home)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	host, err := layOut(dir, home)
 	if err != nil {
 		return err
@@ -125,16 +125,22 @@ func runDir() (string, error) {
 	return dir, nil
 }
 
-// lockDir makes sure that one server runs in dir.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+const lockName = ".lock"
+
+// lockDir makes sure that one server runs in home, which people call dir.
+func lockDir(dir, home string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(home, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("another make run is using %s", dir)
+	return f, lock(f, dir)
+}
+
+func lock(f *os.File, dir string) error {
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return fmt.Errorf("another make run is using %s", dir)
 	}
-	return f, nil
+	return nil
 }
 
 // choosePort returns the first free port from $SMTP_PORT (default 2525) on.

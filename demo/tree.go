@@ -29,42 +29,62 @@ func installPrograms(dir string) error {
 	for _, p := range table {
 		names = append(names, p.Name)
 	}
-	fresh, err := os.MkdirTemp(dir, ".bin-")
+	// Root may be doing this in a directory that is the server's: nothing there
+	// leads out of it.
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(fresh)
-	for _, name := range names {
-		if err := copyProgram(filepath.Join(filepath.Dir(self), name), filepath.Join(fresh, name)); err != nil {
+	defer root.Close()
+	if f, err := root.OpenFile(lockName, os.O_RDWR, 0); err == nil {
+		err = lock(f, dir)
+		f.Close()
+		if err != nil {
 			return err
 		}
 	}
-	if err := os.Chmod(fresh, 0o755); err != nil {
+	const fresh = ".bin-new"
+	if err := root.RemoveAll(fresh); err != nil {
 		return err
 	}
-	bin := filepath.Join(dir, "bin")
-	if err := os.RemoveAll(bin); err != nil {
+	if err := root.Mkdir(fresh, 0o755); err != nil {
 		return err
 	}
-	return os.Rename(fresh, bin)
+	bin, err := root.OpenRoot(fresh)
+	if err != nil {
+		return err
+	}
+	defer bin.Close()
+	for _, name := range names {
+		if err := copyProgram(filepath.Join(filepath.Dir(self), name), bin, name); err != nil {
+			return err
+		}
+	}
+	if err := root.Chmod(fresh, 0o755); err != nil { // past the umask
+		return err
+	}
+	if err := root.RemoveAll("bin"); err != nil {
+		return err
+	}
+	return root.Rename(fresh, "bin")
 }
 
-func copyProgram(from, to string) error {
+func copyProgram(from string, bin *os.Root, name string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	out, err := bin.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Chmod(0o755)
+	}
 	if e := out.Close(); err == nil {
 		err = e
-	}
-	if err == nil {
-		err = os.Chmod(to, 0o755)
 	}
 	return err
 }
