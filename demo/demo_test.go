@@ -61,3 +61,59 @@ func TestReachable(t *testing.T) {
 		t.Errorf("uid %d does not reach its own directory", uid)
 	}
 }
+
+// What somebody keeps in a directory is not touched.
+func TestClaim(t *testing.T) {
+	parent := t.TempDir()
+	fresh := filepath.Join(parent, "a", "run")
+	for range 2 { // absent, then made by us
+		if err := claim(fresh); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(fresh, "mail"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim(fresh); err != nil {
+		t.Errorf("our own directory: %v", err)
+	}
+
+	theirs := filepath.Join(parent, "theirs")
+	if err := os.MkdirAll(filepath.Join(theirs, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim(theirs); err == nil {
+		t.Error("a directory with somebody's bin in it was taken")
+	}
+	link := filepath.Join(parent, "link")
+	if err := os.Symlink(fresh, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim(link); err == nil {
+		t.Error("a symbolic link was taken")
+	}
+	file := filepath.Join(parent, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim(file); err == nil {
+		t.Error("a file was taken")
+	}
+}
+
+// Nothing runs with root's ids, whoever's group the directory has.
+func TestChooseUser(t *testing.T) {
+	dir := t.TempDir()
+	if uid, gid, err := chooseUser(dir); err != nil || uid == 0 || gid == 0 {
+		t.Errorf("uid %d, gid %d, %v", uid, gid, err)
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can give directories away")
+	}
+	if err := os.Chown(dir, nobody, 0); err != nil {
+		t.Fatal(err)
+	}
+	if uid, gid, err := chooseUser(dir); err != nil || uid != nobody || gid == 0 {
+		t.Errorf("of nobody:root: uid %d, gid %d, %v", uid, gid, err)
+	}
+}

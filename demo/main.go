@@ -47,10 +47,11 @@ func run() error {
 	home := dir // its name for everything that we start; dir is for people
 	if alias := os.Getenv(insideVar); alias != "" {
 		home = alias
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
 	}
 	if os.Getenv(installedVar) == "" {
+		if err := claim(dir); err != nil {
+			return err
+		}
 		if err := installPrograms(dir); err != nil {
 			return err
 		}

@@ -14,6 +14,38 @@ import (
 	"paperpath/internal/programs"
 )
 
+// markName is the file by which a directory is known to be ours.
+const markName = ".paperpath"
+
+// claim makes sure that dir is a place for a server: absent, empty, or made by
+// an earlier run. Anything else belongs to somebody, and stays as it is.
+func claim(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if info, err := os.Lstat(dir); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("RUN_DIR %s is not a directory", dir)
+	}
+	mark := filepath.Join(dir, markName)
+	if info, err := os.Lstat(mark); err == nil && info.Mode().IsRegular() {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("RUN_DIR %s is not empty, and no earlier run has made it; please choose another", dir)
+	}
+	f, err := os.OpenFile(mark, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // installPrograms copies the programs that were built beside this one into
 // dir/bin, all or none, so that a build does not change a running server.
 func installPrograms(dir string) error {
@@ -123,11 +155,11 @@ func layOut(dir, home string) (host string, err error) {
 	if host == "" {
 		return "", fmt.Errorf("%s/control/me names no host; restore it, or remove %s to begin anew", dir, dir)
 	}
-	for _, dir := range []string{
+	for _, name := range []string{
 		"home/alice", "home/bob", "log/qmail-send", "log/qmail-smtpd",
 		"service/qmail-send/log", "service/qmail-smtpd/log",
 	} {
-		if err := os.MkdirAll(filepath.Join(home, dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(home, name), 0o755); err != nil {
 			return "", err
 		}
 	}
@@ -157,8 +189,11 @@ func layOut(dir, home string) (host string, err error) {
 			return "", err
 		}
 	}
-	if err := tool(home, "maildirmake", filepath.Join(home, "home/alice/Maildir")); err != nil {
-		return "", err
+	maildir := filepath.Join(home, "home/alice/Maildir")
+	if _, err := os.Lstat(maildir); err != nil {
+		if err := tool(home, "maildirmake", maildir); err != nil {
+			return "", err
+		}
 	}
 	return host, compileTables(home)
 }
@@ -240,11 +275,6 @@ func writeAbsent(name, text string) error {
 
 // tool runs one of our programs and shows what it complains of.
 func tool(home, name string, args ...string) error {
-	if name == "maildirmake" {
-		if _, err := os.Lstat(args[0]); err == nil {
-			return nil
-		}
-	}
 	if err := toolCommand(home, name, args...).Run(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -14,8 +15,7 @@ import (
 // directory.
 const insideVar = "PAPERPATH_INSIDE"
 
-// installedVar tells it that dir/bin is in place: root's, so that the server
-// cannot change its own programs.
+// installedVar tells it that root has put the programs into dir/bin.
 const installedVar = "PAPERPATH_INSTALLED"
 
 const nobody = 65534 // uid and gid on every Debian
@@ -23,7 +23,7 @@ const nobody = 65534 // uid and gid on every Debian
 // runUnprivileged gives dir to an ordinary user and runs this program again as
 // that user. Root parses nothing and starts nothing else.
 func runUnprivileged(dir string, stop <-chan os.Signal) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := claim(dir); err != nil {
 		return err
 	}
 	uid, gid, err := chooseUser(dir)
@@ -31,14 +31,21 @@ func runUnprivileged(dir string, stop <-chan os.Signal) error {
 		return err
 	}
 	say(fmt.Sprintf("started as root; everything runs as uid %d, gid %d", uid, gid))
-	if err := giveTo(dir, uid, gid); err != nil {
-		return err
+	// What is in it already is the user's, or the administrator's on purpose.
+	for _, name := range []string{dir, filepath.Join(dir, markName)} {
+		if err := os.Lchown(name, uid, gid); err != nil {
+			return err
+		}
 	}
 	if err := installPrograms(dir); err != nil {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(dir, "bin", "demo"))
-	cmd.Env = append(os.Environ(), "RUN_DIR="+dir, installedVar+"=yes")
+	// Nothing of root's own: deliveries run under the same uid and can read it.
+	cmd.Env = []string{
+		"RUN_DIR=" + dir, installedVar + "=yes",
+		"SMTP_PORT=" + os.Getenv("SMTP_PORT"), "PATH=" + os.Getenv("PATH"),
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)},
@@ -72,7 +79,7 @@ func chooseUser(dir string) (uid, gid int, err error) {
 			return 0, 0, err
 		}
 		if st.Uid != 0 {
-			return int(st.Uid), int(st.Gid), nil
+			return int(st.Uid), groupOf(int(st.Uid)), nil
 		}
 		if d == "/" {
 			break
@@ -86,19 +93,14 @@ func chooseUser(dir string) (uid, gid int, err error) {
 	return nobody, nobody, nil
 }
 
-// giveTo hands the directory and what is in it to the user, the first time.
-// Links are not followed.
-func giveTo(dir string, uid, gid int) error {
-	var st syscall.Stat_t
-	if err := syscall.Stat(dir, &st); err != nil || st.Uid == uint32(uid) {
-		return err
-	}
-	return filepath.WalkDir(dir, func(name string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
+// groupOf returns the group of an account; a directory's may be root's.
+func groupOf(uid int) int {
+	if account, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		if gid, err := strconv.Atoi(account.Gid); err == nil && gid > 0 {
+			return gid
 		}
-		return os.Lchown(name, uid, gid)
-	})
+	}
+	return nobody
 }
 
 // reachable reports whether the user may pass through every directory above
