@@ -8,7 +8,7 @@ import (
 )
 
 // Owner is supervise's side of the files: it holds the lock, listens to the
-// orders and writes the status.
+// orders and writes the status, until the process ends.
 type Owner struct {
 	dir  *Dir
 	name string // for messages
@@ -112,13 +112,4 @@ func (o *Owner) Announce(s Status) error {
 		return strerr.Unable("rename", file+" to status", err)
 	}
 	return nil
-}
-
-// Release gives everything up, the lock last.
-func (o *Owner) Release() {
-	for _, fd := range []*sys.FD{o.ok, o.writer, o.control, o.lock} {
-		if fd != nil {
-			fd.Close()
-		}
-	}
 }

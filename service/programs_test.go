@@ -12,6 +12,7 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
+	"paperpath/internal/sys"
 )
 
 // supervised makes a service directory "s" and supervises it, as far as the
@@ -29,7 +30,7 @@ func supervised(t *testing.T) (base string, owner *Owner) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { owner.Release(); d.Close() })
+	t.Cleanup(func() { owner.release(); d.Close() })
 	if err := owner.Announce(Status{Stamp: time.Now(), PID: 42, Want: Up}); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestSecondOwner(t *testing.T) {
 	if err == nil || err.Error() != "unable to acquire s/supervise/lock: temporary failure" {
 		t.Errorf("a second supervise: %v", err)
 	}
-	owner.Release()
+	owner.release()
 	if d.Locked() {
 		t.Error("locked after the end")
 	}
@@ -109,7 +110,7 @@ func TestDanglingLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer owner.Release()
+	defer owner.release()
 	if _, err := os.Stat(base + "/elsewhere/lock"); err != nil {
 		t.Error(err)
 	}
@@ -231,5 +232,15 @@ func TestNoSearchPermission(t *testing.T) {
 	defer unix.Chmod(base+"/s", 0o700)
 	if r := run(&Svstat, base, "s"); r.Out != "s: unable to chdir: access denied\n" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// release gives everything up as the end of supervise's process does, the lock
+// last.
+func (o *Owner) release() {
+	for _, fd := range []*sys.FD{o.ok, o.writer, o.control, o.lock} {
+		if fd != nil {
+			fd.Close()
+		}
 	}
 }

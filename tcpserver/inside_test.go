@@ -47,7 +47,7 @@ var play = proc.Program{Name: "play", Run: func(ctx context.Context, env *proc.E
 		nobody.Vars.Set("A", "B")
 	case "exec":
 		env.Vars.Set("SET", "by the one before")
-		return env.Exec(ctx, env.Args[2:])
+		return env.Next(ctx, env, env.Args[2:])
 	}
 	return proc.Exit(7)
 }}

@@ -152,15 +152,8 @@ type Writer struct{ w *cdb.Writer }
 // Add adds a record.
 func (w *Writer) Add(key, data []byte) error { return w.w.Put(key, data) }
 
-// Create writes the database name: into the file tmp, synced, then renamed,
-// with the directory dir synced, so that a reader sees the old database or the
-// new one, whole.
-func Create(fs fsys.FS, dir, name, tmp string, perm uint32, fill func(*Writer) error) error {
-	return fsys.Replace(fs, dir, name, tmp, perm, func(f fsys.File) error { return Write(f, fill) })
-}
-
-// Write writes a database into the empty file f, for callers that must tell
-// one failing step of Create from another. It does not sync.
+// Write writes a database into the empty file f. It does not sync: whoever puts
+// the file in the place of an older one does that before the rename.
 func Write(f fsys.File, fill func(*Writer) error) error {
 	lib, err := cdb.NewWriter(f, nil)
 	if err != nil {

@@ -20,7 +20,12 @@ type record struct{ key, data string }
 func build(t testing.TB, dir string, records []record) *Reader {
 	t.Helper()
 	fs := fsys.OS{Root: dir}
-	err := Create(fs, ".", "f.cdb", "f.tmp", 0o644, func(w *Writer) error {
+	f, err := fs.Open("f.tmp", fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = Write(f, func(w *Writer) error {
 		for _, r := range records {
 			if err := w.Add([]byte(r.key), []byte(r.data)); err != nil {
 				return err
@@ -28,6 +33,9 @@ func build(t testing.TB, dir string, records []record) *Reader {
 		}
 		return nil
 	})
+	if err == nil {
+		err = fs.Rename("f.tmp", "f.cdb")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,26 +175,26 @@ func TestTruncatedBehindOurBack(t *testing.T) {
 	}
 }
 
-// A reader that has the old database keeps it; a failed Create leaves it.
-func TestCreateReplaces(t *testing.T) {
+// A reader that has the old database keeps it.
+func TestReaderOfAReplacedDatabase(t *testing.T) {
 	dir := t.TempDir()
 	old := build(t, dir, []record{{"a", "1"}})
 	build(t, dir, []record{{"a", "2"}})
 	if data, _, err := old.Get([]byte("a")); string(data) != "1" || err != nil {
 		t.Errorf("the old one: %q, %v", data, err)
 	}
-	broken := errors.New("broken")
-	fs := fsys.OS{Root: dir}
-	if err := Create(fs, ".", "f.cdb", "f.tmp", 0o644, func(*Writer) error { return broken }); err != broken {
-		t.Errorf("%v", err)
-	}
-	r, err := Open(fs, "f.cdb")
+}
+
+// What fill cannot do is Write's error.
+func TestWriteFails(t *testing.T) {
+	f, err := fsys.OS{Root: t.TempDir()}.Open("f", fsys.WRONLY|fsys.CREATE, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	if data, _, err := r.Get([]byte("a")); string(data) != "2" || err != nil {
-		t.Errorf("after a failure: %q, %v", data, err)
+	defer f.Close()
+	broken := errors.New("broken")
+	if err := Write(f, func(*Writer) error { return broken }); err != broken {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -50,13 +50,13 @@ func sh(script string, args ...string) []string {
 func TestExitStatus(t *testing.T) {
 	for want := range 4 {
 		_, s := output(t, &Command{Argv: sh("exit $1", strconv.Itoa(want))})
-		if s.Crashed() || s.Code() != want || s.Raw() != want<<8 {
-			t.Errorf("exit %d: crashed %v, %d, raw %d", want, s.Crashed(), s.Code(), s.Raw())
+		if s.Crashed() || s.Code() != want || int(s) != want<<8 {
+			t.Errorf("exit %d: crashed %v, %d, raw %d", want, s.Crashed(), s.Code(), int(s))
 		}
 	}
 	_, s := output(t, &Command{Argv: sh("kill -9 $$")})
-	if !s.Crashed() || s.Raw()&127 != 9 {
-		t.Errorf("killed: crashed %v, raw %d", s.Crashed(), s.Raw())
+	if !s.Crashed() || int(s)&127 != 9 {
+		t.Errorf("killed: crashed %v, raw %d", s.Crashed(), int(s))
 	}
 }
 
@@ -198,8 +198,8 @@ func TestSignal(t *testing.T) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if s, err := p.Wait(); err != nil || !s.Crashed() || s.Raw()&127 != int(syscall.SIGTERM) {
-		t.Errorf("raw %d, %v", s.Raw(), err)
+	if s, err := p.Wait(); err != nil || !s.Crashed() || int(s)&127 != int(syscall.SIGTERM) {
+		t.Errorf("raw %d, %v", int(s), err)
 	}
 	if _, err := p.Wait(); err != syscall.ECHILD {
 		t.Errorf("a second Wait: %v", err)

@@ -85,26 +85,3 @@ func ReadFile(fs FS, name string, limit int64) ([]byte, error) {
 	}
 	return b, nil
 }
-
-// Replace writes a new version of name: under the name tmp, synced, then
-// renamed and the directory dir synced, so that name is the old or the new
-// version at every instant, cuts included. write gets the open file.
-func Replace(fs FS, dir, name, tmp string, perm uint32, write func(File) error) (err error) {
-	f, err := fs.Open(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
-	if err != nil {
-		return err
-	}
-	if err = write(f); err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = fs.Rename(tmp, name)
-	}
-	if err != nil {
-		return err // tmp stays: C leaves it too, and the next run truncates it
-	}
-	return fs.SyncDir(dir)
-}

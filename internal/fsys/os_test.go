@@ -2,7 +2,6 @@ package fsys_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -273,31 +272,6 @@ func TestReadFile(t *testing.T) {
 	}
 	if _, err := fsys.ReadFile(fs, ".", 1); err != syscall.EISDIR {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestReplace(t *testing.T) {
-	fs := fsys.OS{Root: t.TempDir()}
-	create(t, fs, "f", "old")
-	create(t, fs, "f.tmp", "left by somebody who was killed")
-	put := func(text string, err error) error {
-		return fsys.Replace(fs, ".", "f", "f.tmp", 0o600, func(f fsys.File) error {
-			f.Write([]byte(text))
-			return err
-		})
-	}
-	broken := errors.New("broken")
-	if err := put("half", broken); err != broken || read(t, fs, "f") != "old" {
-		t.Errorf("a failure: %v, %q", err, read(t, fs, "f"))
-	}
-	if err := put("new", nil); err != nil || read(t, fs, "f") != "new" {
-		t.Errorf("%v, %q", err, read(t, fs, "f"))
-	}
-	if _, err := fs.Stat("f.tmp"); err != syscall.ENOENT {
-		t.Errorf("f.tmp: %v", err)
-	}
-	if err := fsys.Replace(fs, ".", "f", "none/tmp", 0o600, nil); err != syscall.ENOENT {
-		t.Errorf("no directory: %v", err)
 	}
 }
 

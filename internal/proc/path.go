@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -38,10 +37,4 @@ func SearchPath(vars Vars, argv0 string, try func(file string) error) error {
 		}
 	}
 	return saved
-}
-
-// Exec is Next with the customary complaint: it returns an error only if argv
-// could not be run, "unable to run PROG: cause".
-func (env *Env) Exec(ctx context.Context, argv []string) error {
-	return env.Next(ctx, env, argv)
 }

@@ -107,13 +107,13 @@ func TestDescriptorsThatAreNotOpen(t *testing.T) {
 func TestNext(t *testing.T) {
 	r := proctest.Run(program(func(env *proc.Env) error {
 		env.Vars.Set("A", "2")
-		return env.Exec(context.Background(), []string{"child", "x"})
+		return env.Next(context.Background(), env, []string{"child", "x"})
 	}), proctest.Case{Vars: proc.Vars{"A=1", "B=1"}})
 	if r.Status != 0 || !slices.Equal(r.Next, []string{"child", "x"}) || !slices.Equal(r.Vars, proc.Vars{"B=1", "A=2"}) {
 		t.Errorf("%+v", r)
 	}
 	r = proctest.Run(program(func(env *proc.Env) error {
-		return env.Exec(context.Background(), []string{"child"})
+		return env.Next(context.Background(), env, []string{"child"})
 	}), proctest.Case{Next: errors.New("unable to run child: file does not exist")})
 	if r.Status != 111 || r.Err != "prog: fatal: unable to run child: file does not exist\n" {
 		t.Errorf("%+v", r)

@@ -21,12 +21,6 @@ func IgnoreSIGPIPE() { signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) }
 // what it is not given by name.
 func CloseOnExecFrom(n uint) { unix.CloseRange(n, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) }
 
-// CloseOnExec marks one descriptor.
-func CloseOnExec(fd int) error {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
-	return err
-}
-
 // Inherits reports whether children inherit descriptor fd unasked. If so at the
 // start of a program, it is the caller's: whatever this process has opened
 // itself is marked, the runtime's own files, open before main, included.
@@ -47,12 +41,4 @@ func Lock(fd int, wait bool) error {
 			return err
 		}
 	}
-}
-
-// MakeFIFO creates a fifo; one that exists already is fine.
-func MakeFIFO(name string, perm uint32) error {
-	if err := unix.Mkfifo(name, perm); err != nil && err != unix.EEXIST {
-		return err
-	}
-	return nil
 }

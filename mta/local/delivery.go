@@ -35,20 +35,13 @@ type delivery struct {
 	stop                       bool
 }
 
-// Deliver delivers the message on descriptor 0 of env, which must be seekable,
+// deliver delivers the message on descriptor 0 of env, which must be seekable,
 // from sender to a recipient. instructions are followed if the .qmail file is
 // empty or, for the user's own address, missing. With doit false it prints the
 // instructions on descriptor 1 and does not touch the message.
 //
 // It uses env and nothing of the process, whose umask should be 077. Commands
 // get the descriptors 0, 1 and 2 of env that have a number.
-func Deliver(env *proc.Env, to *Recipient, sender, instructions string, doit bool) error {
-	return deliver(env, to, files(to.Home), sender, instructions, doit)
-}
-
-// files are the files below a home directory.
-func files(home string) fsys.FS { return fsys.OS{Root: home} }
-
 func deliver(env *proc.Env, to *Recipient, files fsys.FS, sender, instructions string, doit bool) error {
 	d := &delivery{
 		Recipient: to, env: env, sender: sender,
@@ -92,6 +85,9 @@ func deliver(env *proc.Env, to *Recipient, files fsys.FS, sender, instructions s
 	d.report()
 	return nil
 }
+
+// files are the files below a home directory.
+func files(home string) fsys.FS { return fsys.OS{Root: home} }
 
 // checkHome refuses a home directory that others could put a .qmail into, and
 // waits for a user who is editing (dot-qmail(5), "safe qmail editing").

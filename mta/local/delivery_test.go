@@ -328,7 +328,7 @@ func TestManyInOneProcess(t *testing.T) {
 				out := &proctest.Buffer{}
 				env.Files[1], env.Files[2] = out, out
 				local := fmt.Sprint("u", i)
-				err := Deliver(env, &Recipient{Home: b.home, Local: local, Host: "h"}, "s@x", "./Maildir/\n|test $LOCAL = "+local+"\n", true)
+				err := deliver(env, &Recipient{Home: b.home, Local: local, Host: "h"}, files(b.home), "s@x", "./Maildir/\n|test $LOCAL = "+local+"\n", true)
 				if err != nil || out.String() != "did 1+0+1\n" {
 					t.Errorf("%v %q", err, out)
 				}

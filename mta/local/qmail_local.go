@@ -17,7 +17,6 @@ package local
 
 import (
 	"context"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -70,10 +69,6 @@ func prepare() {
 	unix.Umask(layout.Umask) // of the commands; our own files say their mode
 	sys.CloseOnExecFrom(3)   // commands get 0, 1 and 2
 	sys.CatchSIGXFSZ()
-	// A crash of the Go runtime has to look like one: the C
-	// qmail-lspawn takes its usual status, 2, for a permanent failure, and would
-	// bounce the message.
-	debug.SetTraceback("crash")
 }
 
 // complete reports whether these are the arguments of a delivery.

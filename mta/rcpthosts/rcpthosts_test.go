@@ -56,7 +56,12 @@ func TestAllowed(t *testing.T) {
 		check("rcpthosts", addr, want, false)
 	}
 
-	err := cdb.Create(fs, "control", "control/morercpthosts.cdb", "control/tmp", 0o644, func(w *cdb.Writer) error {
+	more, err := fs.Open("control/morercpthosts.cdb", fsys.WRONLY|fsys.CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer more.Close()
+	err = cdb.Write(more, func(w *cdb.Writer) error {
 		if err := w.Add([]byte("more.example"), nil); err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ func open(t *testing.T, fs fsys.FS, c controls) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sys.MakeFIFO(h.fifo, 0o600); err != nil {
+	if err := unix.Mkfifo(h.fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	trigger, err := newTrigger(h.fifo)
@@ -249,9 +249,14 @@ func (h *house) submit() (submission, error) {
 	return &queued{h: h}, nil
 }
 
+// record appends a record of a queue file.
+func record(to []byte, letter byte, text string) []byte {
+	return append(append(append(to, letter), text...), 0)
+}
+
 func (q *queued) Write(b []byte) (int, error) { return q.message.Write(b) }
-func (q *queued) Envelope(sender string)      { q.envelope = store.AppendRecord(nil, 'F', sender) }
-func (q *queued) Recipient(addr string)       { q.envelope = store.AppendRecord(q.envelope, 'T', addr) }
+func (q *queued) Envelope(sender string)      { q.envelope = record(nil, store.LetterSender, sender) }
+func (q *queued) Recipient(addr string)       { q.envelope = record(q.envelope, store.LetterRecipient, addr) }
 func (q *queued) Fail()                       { q.failed = true }
 func (q *queued) PID() int                    { return 4711 }
 

@@ -78,7 +78,7 @@ func runStart(ctx context.Context, env *proc.Env) error {
 			return strerr.Unable("copy", "descriptor", err)
 		}
 	}
-	return env.Exec(ctx, []string{home + "/bin/qmail-send"})
+	return env.Next(ctx, env, []string{home + "/bin/qmail-send"})
 }
 
 // keepLow occupies what is free of descriptors 0 to 6. The Go runtime opens some

@@ -31,13 +31,6 @@ const maxRecord = 64 << 10
 // Reading it again will not help.
 var ErrCorrupt = errors.New("not a queue file")
 
-// AppendRecord appends a record.
-func AppendRecord(dst []byte, letter byte, text string) []byte {
-	dst = append(dst, letter)
-	dst = append(dst, text...)
-	return append(dst, 0)
-}
-
 // Record is one record and where in the file it begins.
 type Record struct {
 	Letter byte

@@ -136,7 +136,7 @@ func FuzzRecords(f *testing.F) {
 			if rec.Pos != int64(len(again)) {
 				t.Fatalf("record at %d, said %d", len(again), rec.Pos)
 			}
-			again = AppendRecord(again, rec.Letter, rec.Text)
+			again = append(append(append(again, rec.Letter), rec.Text...), 0)
 		}
 		if !strings.HasPrefix(text, string(again)) {
 			t.Fatalf("%q read as %q", text, again)
