@@ -25,13 +25,17 @@ func tcprules(_ context.Context, env *proc.Env) error {
 	if len(env.Args) < 3 {
 		return proc.ErrUsage
 	}
-	name, tmp := env.Args[1], env.Args[2]
-	fs := fsys.OS{Root: env.Dir}
+	return replace(fsys.OS{Root: env.Dir}, env.Files[0], env.Args[1], env.Args[2])
+}
+
+// replace compiles the rules that in holds into the database name. Until the new
+// one, written under the name tmp, is whole and on the disk, the old one stays.
+func replace(fs fsys.FS, in io.Reader, name, tmp string) error {
 	f, err := fs.Open(tmp, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
 	if err != nil {
 		return strerr.Unable("create", tmp, err)
 	}
-	err = cdb.Write(f, func(w *cdb.Writer) error { return compileAll(env.Files[0], w) })
+	err = cdb.Write(f, func(w *cdb.Writer) error { return compileAll(in, w) })
 	if err == nil {
 		err = f.Sync()
 	}

@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"paperpath/internal/cdb"
 	"paperpath/internal/fsys"
+	"paperpath/internal/fsys/crashfs"
 	"paperpath/internal/proc/proctest"
 )
 
@@ -122,6 +124,56 @@ func TestBadTextChangesNothing(t *testing.T) {
 	r = proctest.Run(&Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: filepath.Dir(file), In: strings.Repeat("x", maxLine+1)})
 	if r.Status != 111 || r.Err != "tcprules: fatal: unable to read input: line too long\n" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A cut or a fault at any moment leaves the old rules or the new ones, and a
+// tcprules that said nothing leaves the new ones.
+func TestCut(t *testing.T) {
+	compile := func(fs fsys.FS, rules string) error {
+		return replace(fs, strings.NewReader(rules), "etc/rules.cdb", "etc/rules.tmp")
+	}
+	old := func() *crashfs.FS {
+		fs := crashfs.New("etc")
+		if err := compile(fs, "old:allow\n"); err != nil {
+			t.Fatal(err)
+		}
+		fs.Settle()
+		return fs
+	}
+	which := func(fs fsys.FS) string {
+		r, err := cdb.Open(fs, "etc/rules.cdb")
+		if err != nil {
+			return err.Error()
+		}
+		defer r.Close()
+		for _, name := range []string{"old", "new"} {
+			if _, found, err := r.Get([]byte(name)); err == nil && found {
+				return name
+			}
+		}
+		return "neither"
+	}
+	fs := old()
+	if err := compile(fs, "new:allow\n"); err != nil {
+		t.Fatal(err)
+	}
+	done := fs.Calls()
+	for _, model := range []crashfs.Model{crashfs.Strict, crashfs.Journal} {
+		for c := range fs.Crashes(model, 100, 1) {
+			if got := which(c.FS); got != "new" && (got != "old" || c.At >= done) {
+				t.Fatalf("%v: rules: %s\n%s", c, got, c.Dump())
+			}
+		}
+	}
+	for n := range done {
+		fs := old()
+		fs.Fault = crashfs.FailNth(n, syscall.EIO)
+		err := compile(fs, "new:allow\n")
+		fs.Fault = nil
+		if got := which(fs); got != "new" && (got != "old" || err == nil) {
+			t.Errorf("call %d fails: %v, rules: %s", n, err, got)
+		}
 	}
 }
 
