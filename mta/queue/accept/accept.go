@@ -20,8 +20,8 @@
 // the envelope is read; here nothing is synced for a client that gives up.
 //
 // The program is setuid. It parses nothing but the envelope's NULs and
-// letters, reads no environment, and prints nothing: its exit status is all
-// that its caller learns.
+// letters, and prints nothing: its exit status is all that its caller learns. Of
+// the environment it reads QMAILHOME, and that only where it is not setuid.
 package accept
 
 import (
