@@ -114,6 +114,7 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 		Vars:  env.Vars,
 		Dir:   env.Dir,
 		Files: descriptors(&env.Files),
+		Chain: true, // tcpserver's own arguments
 	})
 	if err != nil {
 		if c.stream != nil {

@@ -22,6 +22,11 @@ type Command struct {
 	Dir   string
 	Files []int // Files[i] becomes descriptor i; -1 leaves it closed
 	Sys   syscall.SysProcAttr
+
+	// Chain says that Argv is a command line that an administrator typed, whose
+	// words may name further programs: softlimit's limits spare them too. Where
+	// strangers have a say in the words it must be false.
+	Chain bool
 }
 
 // Process is a started child.
@@ -43,7 +48,7 @@ func Start(c *Command) (*Process, error) {
 	}
 	var pid int
 	start := func(file string) (err error) {
-		file, argv := limit.ForChild(c.Vars, c.Dir, file, c.Argv)
+		file, argv := limit.ForChild(c.Vars, c.Dir, file, c.Argv, c.Chain)
 		pid, err = syscall.ForkExec(file, argv, attr)
 		return err
 	}
@@ -94,9 +99,6 @@ func (s Status) Crashed() bool { return syscall.WaitStatus(s).Signaled() }
 
 // Code returns the exit status of a child that did not crash.
 func (s Status) Code() int { return syscall.WaitStatus(s).ExitStatus() }
-
-// Raw returns wait(2)'s number, as tcpserver's log shows it.
-func (s Status) Raw() int { return int(s) }
 
 // Self is the program that is running, for those that start themselves anew.
 func Self() (string, error) { return os.Executable() }

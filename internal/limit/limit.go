@@ -154,15 +154,19 @@ func deadly(resource int) bool {
 	return resource == unix.RLIMIT_AS || resource == unix.RLIMIT_DATA
 }
 
+// Helper is the argv[0] of a softlimit that ForChild starts. The command that it
+// becomes has been judged already, and its words may be a stranger's.
+const Helper = "softlimit (child)"
+
 // Exec becomes the program file, as execve(2) does, after setting what limits
 // vars hand on: all of them for a foreign program, for a Go program those that
-// it survives.
-func Exec(file string, argv []string, vars proc.Vars) error {
+// it survives. chain is as for [ForChild].
+func Exec(file string, argv []string, chain bool, vars proc.Vars) error {
 	l, softlimit := Handed(vars)
 	if softlimit == "" || sys.SetUID() {
 		return syscall.Exec(file, argv, vars)
 	}
-	foreign, err := command(vars, "", file, argv)
+	foreign, err := command(vars, "", file, argv, chain)
 	if err != nil {
 		return err
 	}
@@ -199,21 +203,26 @@ func set(l Limits) {
 // on: file itself if there are none or it is a Go program, otherwise softlimit,
 // which sets them and becomes file. file has been searched for already; one that
 // cannot be executed comes back, to give its own error.
-func ForChild(vars proc.Vars, dir, file string, argv []string) (string, []string) {
+//
+// chain says that argv is a command line that an administrator typed: its words
+// may name further programs, which count too. Otherwise they may be anybody's (the
+// sender of a message, for example), who must neither lift a limit nor make this
+// process, which may be root's, look at files.
+func ForChild(vars proc.Vars, dir, file string, argv []string, chain bool) (string, []string) {
 	_, softlimit := Handed(vars)
 	if softlimit == "" {
 		return file, argv
 	}
-	if foreign, err := command(vars, dir, file, argv); err != nil || !foreign {
+	if foreign, err := command(vars, dir, file, argv, chain); err != nil || !foreign {
 		return file, argv
 	}
-	return softlimit, slices.Concat([]string{"softlimit", "--", file}, argv[1:])
+	return softlimit, slices.Concat([]string{Helper, "--", file}, argv[1:])
 }
 
-// command reports whether limits can be set for a command: it is not Go, nor
-// does it name one of our programs as an argument, which it then presumably
-// executes in its turn (tcpserver … qmail-smtpd) under the same limits.
-func command(vars proc.Vars, dir, file string, argv []string) (foreign bool, err error) {
+// command reports whether limits can be set for a command: it is not Go, nor,
+// if it is a chain, does it name one of our programs as an argument, which it then
+// presumably executes in its turn (tcpserver … qmail-smtpd) under the same limits.
+func command(vars proc.Vars, dir, file string, argv []string, chain bool) (foreign bool, err error) {
 	in := func(file string) string {
 		if dir == "" || strings.HasPrefix(file, "/") {
 			return file
@@ -223,6 +232,9 @@ func command(vars proc.Vars, dir, file string, argv []string) (foreign bool, err
 	kind, err := KindOf(in(file))
 	if err != nil || kind != Foreign {
 		return false, err
+	}
+	if !chain {
+		return true, nil
 	}
 	for _, word := range argv[1:] {
 		if word == "" || word[0] == '-' {

@@ -176,19 +176,39 @@ func TestForChild(t *testing.T) {
 		{"", []string{dir + "/absent", "x"}, false}, // the caller gets its own error
 		{"", []string{dir + "/main.go"}, false},
 	} {
-		file, argv := ForChild(vars, c.in, c.argv[0], c.argv)
+		file, argv := ForChild(vars, c.in, c.argv[0], c.argv, true)
 		wantFile, wantArgv := c.argv[0], c.argv
 		if c.soft {
 			wantFile = tool
-			wantArgv = slices.Concat([]string{"softlimit", "--"}, c.argv)
+			wantArgv = slices.Concat([]string{Helper, "--"}, c.argv)
 		}
 		if file != wantFile || !slices.Equal(argv, wantArgv) {
 			t.Errorf("%q in %q: %s %q", c.argv, c.in, file, argv)
 		}
-		file, argv = ForChild(vars[:1], c.in, c.argv[0], c.argv)
+		file, argv = ForChild(vars[:1], c.in, c.argv[0], c.argv, true)
 		if file != c.argv[0] || !slices.Equal(argv, c.argv) {
 			t.Errorf("%q without limits: %s %q", c.argv, file, argv)
 		}
+	}
+}
+
+// The words of a qmail-local or qmail-remote are a stranger's: a sender may be
+// called like one of our programs.
+func TestForChildOfStrangers(t *testing.T) {
+	dir := programs(t)
+	vars := proc.Vars{"PATH=" + dir, Variable + "=as=2000000 " + tool}
+	argv := []string{dir + "/foreign", "example.org", "own", dir + "/own", "./own"}
+	if file, _ := ForChild(vars, dir, argv[0], argv, false); file != tool {
+		t.Errorf("%q runs without limits", argv)
+	}
+	for _, word := range argv[2:] {
+		if file, _ := ForChild(vars, dir, argv[0], []string{"foreign", word}, true); file != argv[0] {
+			t.Errorf("a chain with %q gets limits", word)
+		}
+	}
+	// The file itself counts for everybody.
+	if file, _ := ForChild(vars, dir, dir+"/own", []string{"own", "x"}, false); file != dir+"/own" {
+		t.Error("one of our programs gets limits that it does not survive")
 	}
 }
 
@@ -201,27 +221,35 @@ func TestExec(t *testing.T) {
 		argv := strings.Split(os.Getenv("LIMIT_TEST_EXEC"), "\n")
 		vars := proc.Vars{"LC_ALL=C", "LIMIT_TEST_SHOW=1"}
 		Limits{{unix.RLIMIT_DATA, data}, {unix.RLIMIT_CORE, 4096}}.HandOn(&vars, tool)
-		t.Fatal(Exec(argv[0], argv, vars))
+		t.Fatal(Exec(argv[0], argv, os.Getenv("LIMIT_TEST_CHAIN") != "", vars))
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	const show = "/bin/sh\n-c\necho $(ulimit -S -d) $(ulimit -S -c) $GOMEMLIMIT $" + Variable
+	limited := fmt.Sprint(uint64(data/1024), " 8\n")
+	now, err := exec.Command("/bin/sh", "-c", "ulimit -S -d").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spared := fmt.Sprint(strings.TrimSpace(string(now)), " 8 ", uint64(data), " data=", uint64(data), " ", tool, "\n")
 	for _, c := range []struct {
-		argv string
-		want string
+		argv  string
+		chain string
+		want  string
 	}{
-		{ // all limits, and no trace in the environment
-			"/bin/sh\n-c\necho $(ulimit -S -d) $(ulimit -S -c) $GOMEMLIMIT $" + Variable,
-			fmt.Sprint(uint64(data/1024), " 8\n"),
-		},
+		{show, "", limited}, // all limits, and no trace in the environment
+		{show, "yes", limited},
+		{show + "\nsh\n" + self, "yes", spared},
+		{show + "\nsh\n" + self, "", limited}, // the word is a stranger's
 		{ // a Go program gets what it survives
-			self + "\n-test.run=TestShow",
+			self + "\n-test.run=TestShow", "",
 			fmt.Sprint("data as before, core 4096 ", Variable, "=data=", uint64(data), " ", tool, " GOMEMLIMIT=", uint64(data), "\n"),
 		},
 	} {
 		cmd := exec.Command(self, "-test.run=TestExec$")
-		cmd.Env = []string{"LIMIT_TEST_EXEC=" + c.argv}
+		cmd.Env = []string{"LIMIT_TEST_EXEC=" + c.argv, "LIMIT_TEST_CHAIN=" + c.chain}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.HasPrefix(string(out), c.want) {
 			t.Errorf("%q: %q, %v; want %q", c.argv, out, err, c.want)

@@ -49,7 +49,8 @@ func exec(_ context.Context, env *proc.Env, argv []string) error {
 		}
 	}
 	err := proc.SearchPath(env.Vars, argv[0], func(file string) error {
-		return limit.Exec(file, argv, env.Vars)
+		// Every program that becomes another one is a word of a chain.
+		return limit.Exec(file, argv, env.Args[0] != limit.Helper, env.Vars)
 	})
 	return strerr.Unable("run", argv[0], err)
 }
