@@ -113,6 +113,13 @@ func (d *Dir) Locked() bool {
 	return sys.Lock(int(fd.Fd()), false) == unix.EWOULDBLOCK
 }
 
+// LockID returns device and inode of the file that the lock is on.
+func (d *Dir) LockID() (dev, ino uint64, err error) {
+	var st unix.Stat_t
+	err = unix.Fstatat(d.at(), "supervise/lock", &st, 0)
+	return uint64(st.Dev), st.Ino, err
+}
+
 // Down reports whether the file "down" exists.
 func (d *Dir) Down() (bool, error) { return d.exists("down") }
 

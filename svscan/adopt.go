@@ -20,6 +20,9 @@ import (
 // The pipe is found where the supervises have it: descriptor 1 of that of the
 // service, descriptor 0 of that of the logger. Opening it through /proc gives
 // another descriptor for the same pipe.
+//
+// Any user can have a process that is called supervise and stands in the
+// directory. Only one that is this user's and has the lock is believed.
 func inheritedPipe(dir *service.Dir) (from, to *sys.FD) {
 	if dir.Locked() {
 		if from, to = pipeOf(dir, "1"); from != nil {
@@ -54,6 +57,9 @@ func pipeOf(dir *service.Dir, fd string) (from, to *sys.FD) {
 		if unix.Stat(process+"/cwd", &cwd) != nil || cwd.Ino != ino || uint64(cwd.Dev) != dev {
 			continue
 		}
+		if !holdsLock(dir, process) {
+			continue
+		}
 		if comm, err := fsys.ReadFile(fsys.OS{}, process+"/comm", 64); err != nil || !bytes.Equal(comm, []byte("supervise\n")) {
 			continue
 		}
@@ -65,6 +71,37 @@ func pipeOf(dir *service.Dir, fd string) (from, to *sys.FD) {
 		}
 	}
 	return nil, nil
+}
+
+// holdsLock reports whether process, a directory below /proc, runs with our
+// rights and holds the lock of dir's supervise. Rights alone say little, as
+// anybody can start a setuid program with any descriptors.
+func holdsLock(dir *service.Dir, process string) bool {
+	var st unix.Stat_t
+	// The owner of /proc/PID itself is always the process's effective uid.
+	if unix.Stat(process, &st) != nil || int(st.Uid) != os.Geteuid() {
+		return false
+	}
+	dev, ino, err := dir.LockID()
+	if err != nil {
+		return false
+	}
+	fds, err := fsys.OS{}.List(process + "/fd")
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		if unix.Stat(process+"/fd/"+fd, &st) != nil || uint64(st.Dev) != dev || st.Ino != ino {
+			continue
+		}
+		// proc(5): "lock:	1: FLOCK  ADVISORY  WRITE …" is a lock by way of this
+		// descriptor.
+		info, err := fsys.ReadFile(fsys.OS{}, process+"/fdinfo/"+fd, 4096)
+		if err == nil && bytes.Contains(info, []byte(" FLOCK ")) && bytes.Contains(info, []byte(" WRITE ")) {
+			return true
+		}
+	}
+	return false
 }
 
 func openPipe(name string) (from, to *sys.FD) {

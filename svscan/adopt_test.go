@@ -1,0 +1,117 @@
+package svscan
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// impostor starts a process that is called supervise and stands in the directory
+// of s, with a pipe as its output.
+func (x *tree) impostor(user *syscall.Credential, extra ...*os.File) {
+	x.t.Helper()
+	file := filepath.Join(x.dir, "supervise")
+	os.Chmod(filepath.Dir(x.dir), 0o755) // for another user
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	b, err := os.ReadFile(sleep)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o755); err != nil {
+		x.t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	// argv[0] is for those systems whose sleep is one of many in one file.
+	c := exec.Cmd{Path: file, Args: []string{"sleep", "1000"}, Dir: filepath.Join(x.dir, "s"), Stdout: w, ExtraFiles: extra}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	if err := c.Start(); err != nil {
+		x.t.Fatal(err)
+	}
+	w.Close()
+	x.t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+		r.Close()
+	})
+	x.until("the impostor is there", func() bool { return x.supervisor("s") == c.Process.Pid })
+}
+
+// lock makes the service look supervised.
+func (x *tree) lock() *os.File {
+	x.t.Helper()
+	name := filepath.Join(x.dir, "s/supervise/lock")
+	os.Mkdir(filepath.Dir(name), 0o755)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestInheritedPipe(t *testing.T) {
+	for _, c := range []struct {
+		what          string
+		stranger      bool
+		holds, merely bool // the lock; or just the file
+		want          bool
+	}{
+		{what: "a supervise", holds: true, want: true},
+		{what: "a process of ours without the lock"},
+		{what: "one that has the file open", merely: true},
+		{what: "another user's, who somehow has the lock", holds: true, stranger: true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			x := services(t)
+			lock := x.lock()
+			var extra []*os.File
+			switch {
+			case c.holds:
+				extra = append(extra, lock)
+			case c.merely:
+				f, err := os.Open(lock.Name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				extra = append(extra, f)
+			}
+			var user *syscall.Credential
+			if c.stranger {
+				if os.Geteuid() != 0 {
+					t.Skip("only root can be somebody else")
+				}
+				user = &syscall.Credential{Uid: 65534, Gid: 65534}
+			}
+			x.impostor(user, extra...)
+			from, to := inheritedPipe(x.dirOf("s"))
+			if (from != nil) != c.want {
+				t.Errorf("the pipe is taken: %v", from != nil)
+			}
+			if from != nil {
+				from.Close()
+				to.Close()
+			}
+		})
+	}
+	// Nobody has the lock: a pipe that is left is nobody's log.
+	x := services(t)
+	x.lock().Close()
+	x.impostor(nil)
+	if from, _ := inheritedPipe(x.dirOf("s")); from != nil {
+		t.Error("taken, although no supervise runs")
+	}
+}
