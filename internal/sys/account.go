@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,11 @@ func LookupAccount(name string) (*Account, error) { return system.account(name) 
 
 // LookupGroup finds the id of a group by name.
 func LookupGroup(name string) (int, error) { return system.group(name) }
+
+// LookupGroups returns the ids of the groups that list a user as a member
+// (initgroups(3)). It reads the group file alone: the callers' users are local ones,
+// and a start of the mail system must not wait for a directory server.
+func LookupGroups(user string) ([]int, error) { return system.memberships(user) }
 
 // accounts is where the user database is. The files are read here; other
 // sources that /etc/nsswitch.conf names (LDAP, sssd, NIS) speak protocols that
@@ -69,6 +75,20 @@ func (a *accounts) group(name string) (int, error) {
 		return 0, ErrNoAccount
 	}
 	return int(gid), nil
+}
+
+func (a *accounts) memberships(user string) (gids []int, err error) {
+	err = eachLine(a.groups, func(line string) (more bool) {
+		f := strings.Split(line, ":")
+		if len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), user) {
+			return true
+		}
+		if gid, err := strconv.ParseUint(f[2], 10, 32); err == nil {
+			gids = append(gids, int(gid))
+		}
+		return true
+	})
+	return gids, err
 }
 
 // find returns the fields of an entry.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,26 @@ func TestAccountInFiles(t *testing.T) {
 	a.passwd += "-absent"
 	if _, err := a.account("alice"); err == nil || errors.Is(err, ErrNoAccount) {
 		t.Errorf("no passwd: %v; want: nobody knows", err)
+	}
+}
+
+// The first line of the group file is longer than bufio.Scanner takes by itself.
+func TestMemberships(t *testing.T) {
+	a := fixture(t, "", "")
+	f, err := os.OpenFile(a.groups, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString("mail:x:8:bob,alice,carol\nal:x:9:alic,alicea\nshort:x:10\nodd:x:-1:alice\nalice:x:11:\n")
+	f.Close()
+	for user, want := range map[string][]int{"alice": {50, 8}, "bob": {8}, "dave": nil} {
+		if got, err := a.memberships(user); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v; want %v", user, got, err, want)
+		}
+	}
+	a.groups += "-absent"
+	if _, err := a.memberships("alice"); err == nil {
+		t.Error("no group file, and no error")
 	}
 }
 
