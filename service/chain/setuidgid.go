@@ -38,5 +38,8 @@ func setuidgid(ctx context.Context, env *proc.Env) error {
 	if err := syscall.Setuid(account.UID); err != nil {
 		return strerr.Unable("setuid", "", err)
 	}
+	if account.UID != 0 && syscall.Setuid(0) == nil {
+		return strerr.Unable("setuid", "", syscall.EPERM)
+	}
 	return env.Next(ctx, env, env.Args[2:])
 }
