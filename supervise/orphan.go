@@ -56,6 +56,12 @@ func (w *world) adopt(dir *service.Dir, last service.Status) bool {
 	return true
 }
 
+// Orphaned reports whether the process of last is a service that its supervise
+// left behind, and that the next one will take over.
+func Orphaned(dir *service.Dir, last service.Status) bool {
+	return last.PID > 1 && ours(dir, last)
+}
+
 // ours reports whether the process of last is what a supervise of dir started.
 //
 // Its parent must be init, or an ancestor of this process that adopts orphans.

@@ -6,8 +6,12 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
+	"paperpath/service"
 )
 
 // impostor starts a process that is called supervise and stands in the directory
@@ -60,6 +64,31 @@ func (x *tree) lock() *os.File {
 	}
 	x.t.Cleanup(func() { f.Close() })
 	return f
+}
+
+// A supervise that is gone left the number of a process that is now another's.
+func TestGoneWithStaleNumber(t *testing.T) {
+	x := services(t)
+	stranger := exec.Command("sleep", "1000")
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stranger.Process.Kill()
+		stranger.Wait()
+	}()
+	dir := x.dirOf("s")
+	owner, err := dir.Acquire("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Announce(service.Status{Stamp: time.Now(), PID: stranger.Process.Pid, Want: service.Up}); err != nil {
+		t.Fatal(err)
+	}
+	g := &guard{name: "s", dir: dir, command: &child.Command{}, next: time.Now().Add(time.Hour)}
+	if !g.gone(nil, time.Now()) {
+		t.Error("the service would be started again")
+	}
 }
 
 func TestInheritedPipe(t *testing.T) {

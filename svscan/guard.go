@@ -9,6 +9,7 @@ import (
 	"paperpath/internal/child"
 	"paperpath/internal/strerr"
 	"paperpath/service"
+	"paperpath/supervise"
 )
 
 // guard is one supervise: a service's, or its logger's.
@@ -92,7 +93,9 @@ func (g *guard) gone(s *scanner, now time.Time) bool {
 		return true
 	}
 	status, err := g.dir.Status()
-	if err != nil || status.PID == 0 || unix.Kill(status.PID, 0) != nil {
+	// A number that belongs to something else by now is no reason: the supervise
+	// would start the service, just before the end.
+	if err != nil || !supervise.Orphaned(g.dir, status) {
 		return true
 	}
 	if !now.Before(g.next) {
