@@ -96,7 +96,7 @@ func settings(t *testing.T, p programs.Program) (names []string) {
 	t.Helper()
 	variables := []string{"Get", "Value"}
 	files := []string{"Line", "LineOr", "LineOrMe", "Int", "List", "ListOrMe"}
-	_, sources := source(t, p)
+	_, sources := source(t, p.Package)
 	for _, f := range sources {
 		// fsys has a List, too.
 		reads := slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"paperpath/mta/control"` })

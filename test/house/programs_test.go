@@ -25,10 +25,10 @@ func table(t *testing.T) []programs.Program {
 	return table
 }
 
-// source parses the package of a program, tests left out.
-func source(t *testing.T, p programs.Program) (*token.FileSet, []*ast.File) {
+// source parses a package of the module, tests left out.
+func source(t *testing.T, path string) (*token.FileSet, []*ast.File) {
 	t.Helper()
-	dir := filepath.Join(bin.Root(t), strings.TrimPrefix(p.Package, "paperpath/"))
+	dir := filepath.Join(bin.Root(t), strings.TrimPrefix(path, "paperpath/"))
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func source(t *testing.T, p programs.Program) (*token.FileSet, []*ast.File) {
 // fields returns the string fields of the program's composite literal.
 func fields(t *testing.T, p programs.Program) map[string]string {
 	t.Helper()
-	_, files := source(t, p)
+	_, files := source(t, p.Package)
 	found := map[string]string{}
 	consts := map[string]string{}
 	for _, f := range files {
@@ -150,30 +150,87 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// A program that may run inside a server uses its Env and nothing of the
-// process.
-func TestInsidePrograms(t *testing.T) {
-	banned := []string{
-		"os.Args", "os.Stdin", "os.Stdout", "os.Stderr", "os.Getenv", "os.LookupEnv", "os.Environ", "os.Setenv",
-		"os.Chdir", "os.Exit", "syscall.Exit", "syscall.Chdir", "unix.Chdir", "syscall.Umask", "unix.Umask",
-		"signal.Notify", "signal.Ignore", "syscall.Setuid", "syscall.Setgid", "log.Fatal",
+// What belongs to the process and not to an Env, by import path.
+var processWide = map[string][]string{
+	"os": {"Args", "Stdin", "Stdout", "Stderr", "Getenv", "LookupEnv", "Environ", "ExpandEnv", "Setenv", "Unsetenv",
+		"Clearenv", "Getwd", "Chdir", "Exit"},
+	"os/signal": {"Notify", "NotifyContext", "Ignore", "Reset"},
+	"syscall": {"Stdin", "Stdout", "Stderr", "Getenv", "Environ", "Setenv", "Chdir", "Fchdir", "Chroot", "Umask", "Exit", "Exec",
+		"Setuid", "Setgid", "Setgroups", "Setreuid", "Setregid", "Setresuid", "Setresgid", "Setrlimit", "Setsid", "Setpgid"},
+	"golang.org/x/sys/unix": {"Stdin", "Stdout", "Stderr", "Getenv", "Environ", "Setenv", "Chdir", "Fchdir", "Chroot", "Umask",
+		"Exit", "Exec", "Setuid", "Setgid", "Setgroups", "Setreuid", "Setregid", "Setresuid", "Setresgid", "Setrlimit",
+		"Prlimit", "CloseRange", "Setsid", "Setpgid"},
+	"log":                      {"Fatal", "Fatalf", "Fatalln", "Print", "Printf", "Println"},
+	"runtime/debug":            {"SetTraceback", "SetMemoryLimit", "SetGCPercent", "SetMaxThreads"},
+	"paperpath/internal/sys":   {"IgnoreSIGPIPE", "CatchSIGXFSZ", "CloseOnExecFrom", "Signals"},
+	"paperpath/internal/limit": {"Exec"},
+}
+
+// Packages that have such functions for others and do nothing by themselves:
+// who calls these functions is found by their names in processWide.
+var processWideOwners = []string{"paperpath/internal/sys", "paperpath/internal/limit"}
+
+// uses lists what file uses of processWide.
+func uses(file *ast.File) (found []*ast.SelectorExpr) {
+	banned := map[string][]string{}
+	for _, imp := range file.Imports {
+		path, _ := strconv.Unquote(imp.Path.Value)
+		name := path[strings.LastIndexByte(path, '/')+1:]
+		if imp.Name != nil {
+			name = imp.Name.Name
+		}
+		banned[name] = processWide[path]
 	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(banned[x.Name], sel.Sel.Name) {
+				found = append(found, sel)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// A program that may run inside a server uses its Env and nothing of the
+// process; nor does any package of the module that it imports.
+func TestInsidePrograms(t *testing.T) {
 	for _, p := range table(t) {
 		if !p.Inside {
 			continue
 		}
-		fset, files := source(t, p)
-		for _, f := range files {
-			ast.Inspect(f, func(n ast.Node) bool {
-				sel, ok := n.(*ast.SelectorExpr)
-				if !ok {
-					return true
+		for _, path := range goList(t, "-deps", p.Package) {
+			if !strings.HasPrefix(path, "paperpath/") || slices.Contains(processWideOwners, path) {
+				continue
+			}
+			fset, files := source(t, path)
+			for _, f := range files {
+				for _, sel := range uses(f) {
+					t.Errorf("%s: %s.%s in what %s, which may run inside, imports",
+						fset.Position(sel.Pos()), sel.X, sel.Sel.Name, p.Name)
 				}
-				if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(banned, x.Name+"."+sel.Sel.Name) {
-					t.Errorf("%s: %s.%s in a program that may run inside", fset.Position(sel.Pos()), x.Name, sel.Sel.Name)
-				}
-				return true
-			})
+			}
 		}
+	}
+}
+
+func TestUsesOfTheProcess(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "x.go", `package x
+import (
+	system "os"
+	"golang.org/x/sys/unix"
+	"paperpath/internal/sys"
+)
+func f() { system.Getenv("X"); unix.Umask(0); sys.IgnoreSIGPIPE(); system.Open("f"); unix.Close(3) }
+`, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, sel := range uses(file) {
+		got = append(got, sel.Sel.Name)
+	}
+	if want := []string{"Getenv", "Umask", "IgnoreSIGPIPE"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
 	}
 }
