@@ -171,7 +171,7 @@ func startLogger(env *proc.Env, argv []string, rights *syscall.Credential) (int,
 		return 0, err
 	}
 	_, err = child.Start(&child.Command{
-		Argv: argv, Vars: env.Vars, Dir: "/",
+		Argv: argv, Vars: env.Vars, Dir: "/", Chain: true,
 		Files: []int{r, 1},
 		Sys:   syscall.SysProcAttr{Credential: rights},
 	})
