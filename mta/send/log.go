@@ -61,4 +61,9 @@ func safe(s string) string {
 	return string(b)
 }
 
-func decimal[T int | int64 | uint64](n T) string { return strconv.FormatInt(int64(n), 10) }
+func decimal[T int | int64 | uint64](n T) string {
+	if n < 0 {
+		return strconv.FormatInt(int64(n), 10)
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}

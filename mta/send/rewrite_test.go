@@ -125,3 +125,15 @@ func FuzzRewrite(f *testing.F) {
 		}
 	})
 }
+
+func TestDecimal(t *testing.T) {
+	if got := decimal(uint64(1<<64 - 1)); got != "18446744073709551615" {
+		t.Error(got)
+	}
+	if got := decimal(int64(-1)); got != "-1" {
+		t.Error(got)
+	}
+	if got := decimal(0); got != "0" {
+		t.Error(got)
+	}
+}
