@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
 	"strings"
 	"syscall"
 	"time"
@@ -125,6 +126,10 @@ func hold(fs fsys.FS, id ID) byte {
 	if err := fs.Mkdir("corrupt", 0o700); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return CleanFailed
 	}
+	// Also when it was there: an earlier try may have ended before this.
+	if fs.SyncDir(".") != nil {
+		return CleanFailed
+	}
 	for _, move := range [...][2]string{
 		{id.Mess(), "corrupt/" + id.String() + ".mess"},
 		{id.Todo(), "corrupt/" + id.String() + ".todo"},
@@ -132,7 +137,9 @@ func hold(fs fsys.FS, id ID) byte {
 		if err := fs.Rename(move[0], move[1]); err != nil && !errors.Is(err, syscall.ENOENT) {
 			return CleanFailed
 		}
-		if fs.SyncDir("corrupt") != nil {
+		// Where it arrived first: under two names it is safe, under none it is
+		// lost.
+		if fs.SyncDir("corrupt") != nil || fs.SyncDir(path.Dir(move[0])) != nil {
 			return CleanFailed
 		}
 	}
