@@ -14,11 +14,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"paperpath/internal/proc/proctest"
 	"paperpath/test/bin"
 )
 
@@ -45,25 +45,8 @@ type server struct {
 	dir  string // RUN_DIR
 	port int
 	cmd  *exec.Cmd
-	out  *output
+	out  *proctest.Buffer
 	done chan struct{} // closed when it has ended
-}
-
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // runDir returns a place for a server that an ordinary user can reach.
@@ -80,7 +63,7 @@ var portLine = regexp.MustCompile(`127\.0\.0\.1 port ([0-9]+)`)
 // start brings a server up in dir and waits until it says that it runs.
 func start(t testing.TB, dir string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, out: &output{}, done: make(chan struct{})}
+	s := &server{t: t, dir: dir, out: &proctest.Buffer{}, done: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(bin.Dir(t), "demo"))
 	s.cmd.Env = append(os.Environ(), "RUN_DIR="+dir, "SMTP_PORT=0")
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
