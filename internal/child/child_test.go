@@ -205,3 +205,16 @@ func TestSignal(t *testing.T) {
 		t.Errorf("a second Wait: %v", err)
 	}
 }
+
+func TestExhausted(t *testing.T) {
+	for _, err := range []error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE} {
+		if !Exhausted(err) {
+			t.Errorf("%v: not exhausted", err)
+		}
+	}
+	for _, err := range []error{nil, syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
+		if Exhausted(err) {
+			t.Errorf("%v: exhausted", err)
+		}
+	}
+}

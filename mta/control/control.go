@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/strerr"
 )
@@ -89,27 +90,11 @@ func (d *Dir) Int(name string, def int) (int, error) {
 	if err != nil || !ok {
 		return def, err
 	}
-	n, digits := Digits(line)
+	n, digits := decimal.Int(line)
 	if digits == 0 {
 		return def, nil
 	}
 	return n, nil
-}
-
-// Digits reads the decimal digits that s begins with (scan_ulong.c) and returns
-// their value, the largest int at most, and their count.
-func Digits(s string) (n, count int) {
-	const largest = int(^uint(0) >> 1)
-	for count < len(s) && '0' <= s[count] && s[count] <= '9' {
-		c := int(s[count] - '0')
-		if n > (largest-c)/10 {
-			n = largest
-		} else {
-			n = n*10 + c
-		}
-		count++
-	}
-	return n, count
 }
 
 // List returns the lines of a file; ok is false if there is no file.

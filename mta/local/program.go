@@ -1,8 +1,6 @@
 package local
 
 import (
-	"golang.org/x/sys/unix"
-
 	"paperpath/internal/child"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
@@ -25,9 +23,9 @@ func (d *delivery) program(command string) error {
 		Dir:   d.Home,
 		Files: d.descriptors(),
 	})
-	switch err {
-	case nil:
-	case unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE:
+	switch {
+	case err == nil:
+	case child.Exhausted(err):
 		return unableToFork(err)
 	default:
 		return proc.Verbatim(111, "Unable to run /bin/sh: "+strerr.Text(err)+". (#4.3.0)")

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"bufio"
-	"errors"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -66,7 +65,7 @@ func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
 	})
 	switch {
 	case err == nil:
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+	case child.Exhausted(err):
 		messageW.Close()
 		envelopeW.Close()
 		textR.Close()

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/ipme"
 	"paperpath/mta/control"
 )
@@ -39,7 +40,7 @@ func route(routes control.Map, host string) (to relay, ok bool) {
 	}
 	if i := strings.IndexByte(value[from:], ':'); i >= 0 {
 		to.host = value[:from+i]
-		if n, digits := control.Digits(value[from+i+1:]); digits > 0 {
+		if n, digits := decimal.Int(value[from+i+1:]); digits > 0 {
 			to.port = uint16(n)
 		}
 	}

@@ -140,10 +140,7 @@ func findRoles() (r roles, err error) {
 	for _, g := range others {
 		r.rspawn.Groups = append(r.rspawn.Groups, uint32(g))
 	}
-	if err := syscall.Setgroups([]int{int(qmail)}); err != nil {
-		return r, strerr.Unable("set", "groups", err)
-	}
-	if err := syscall.Setgid(int(qmail)); err != nil {
+	if err := sys.BecomeGroup(int(qmail)); err != nil {
 		return r, strerr.Unable("set", "gid", err)
 	}
 	return r, nil
@@ -154,11 +151,8 @@ func assume(c *syscall.Credential) error {
 	if c == nil {
 		return nil
 	}
-	if err := syscall.Setuid(int(c.Uid)); err != nil {
+	if err := sys.BecomeUser(int(c.Uid)); err != nil {
 		return strerr.Unable("set", "uid", err)
-	}
-	if c.Uid != 0 && syscall.Setuid(0) == nil {
-		return strerr.Unable("set", "uid", syscall.EPERM)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"context"
 	"time"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/mta/control"
@@ -97,7 +98,7 @@ func (s *session) configure(vars proc.Vars, fs fsys.FS) (err error) {
 		return err
 	}
 	if v, ok := vars.Get("DATABYTES"); ok {
-		s.dataBytes, _ = control.Digits(v)
+		s.dataBytes, _ = decimal.Int(v)
 	}
 	s.relayClient, s.mayRelay = vars.Get("RELAYCLIENT")
 	s.peer = received.FromVars(vars)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/proc"
 	"paperpath/mta/control"
 	"paperpath/mta/queue"
@@ -297,7 +298,7 @@ func (s *session) mailParameters(rest string) (refusal string) {
 		name, value, _ := strings.Cut(word, "=")
 		switch control.Lower(name) {
 		case "size": // RFC 1870 section 4: up to 20 digits
-			n, digits := control.Digits(value)
+			n, digits := decimal.Int(value)
 			switch {
 			case digits == 0 || digits > 20 || digits < len(value):
 				return "501 syntax error in SIZE (#5.5.4)"
@@ -315,5 +316,5 @@ func (s *session) mailParameters(rest string) (refusal string) {
 	return ""
 }
 
-// maxInt is what control.Digits makes of a number that does not fit.
+// maxInt is what decimal.Int makes of a number that does not fit.
 const maxInt = int(^uint(0) >> 1)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/line"
 	"paperpath/mta/layout"
@@ -88,9 +89,9 @@ func ReadEnvelope(r io.Reader, sender func(Envelope) error, recipient func(strin
 		}
 		switch {
 		case rec.Letter == LetterUID:
-			env.UID = digits(rec.Text)
+			env.UID, _ = decimal.Prefix(rec.Text)
 		case rec.Letter == LetterPID:
-			env.PID = digits(rec.Text)
+			env.PID, _ = decimal.Prefix(rec.Text)
 		case rec.Letter == LetterSender && !seen:
 			seen = true
 			env.Sender = rec.Text
@@ -104,16 +105,6 @@ func ReadEnvelope(r io.Reader, sender func(Envelope) error, recipient func(strin
 			return err
 		}
 	}
-}
-
-// digits is scan_ulong: the number that s begins with.
-func digits(s string) uint64 {
-	n := 0
-	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
-		n++
-	}
-	v, _ := strconv.ParseUint(s[:n], 10, 64)
-	return v
 }
 
 // ReadInfo returns a message's sender and its birth.
