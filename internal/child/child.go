@@ -27,6 +27,11 @@ type Command struct {
 	// words may name further programs: softlimit's limits spare them too. Where
 	// strangers have a say in the words it must be false.
 	Chain bool
+
+	// Script says that a file which the kernel cannot execute is a script for
+	// /bin/sh, as execvp(3) has it and execve(2), which djb's later programs
+	// use, has not.
+	Script bool
 }
 
 // Process is a started child.
@@ -48,8 +53,13 @@ func Start(c *Command) (*Process, error) {
 	}
 	var pid int
 	start := func(file string) (err error) {
-		file, argv := limit.ForChild(c.Vars, c.Dir, file, c.Argv, c.Chain)
-		pid, err = syscall.ForkExec(file, argv, attr)
+		path, argv := limit.ForChild(c.Vars, c.Dir, file, c.Argv, c.Chain)
+		pid, err = syscall.ForkExec(path, argv, attr)
+		if err == syscall.ENOEXEC && c.Script {
+			shell := append([]string{"/bin/sh", file}, c.Argv[1:]...)
+			path, argv = limit.ForChild(c.Vars, c.Dir, shell[0], shell, c.Chain)
+			pid, err = syscall.ForkExec(path, argv, attr)
+		}
 		return err
 	}
 	var err error

@@ -218,3 +218,19 @@ func TestExhausted(t *testing.T) {
 		}
 	}
 }
+
+// A script without "#!" is for the shell if that is asked for, and cannot be
+// executed if not.
+func TestScript(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(file, []byte("echo \"$0 $1\"\nexit 7\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, status := output(t, &Command{Argv: []string{file, "a b"}, Script: true})
+	if out != file+" a b\n" || status.Code() != 7 {
+		t.Errorf("%q, status %d", out, status.Code())
+	}
+	if _, err := Start(&Command{Argv: []string{file}}); err != syscall.ENOEXEC {
+		t.Errorf("%v", err)
+	}
+}
