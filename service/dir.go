@@ -3,7 +3,10 @@ package service
 import (
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +16,11 @@ import (
 
 // Dir is a service directory that is held open: it stays the same one when it
 // is renamed or its link is removed. Errors are the kernel's.
-type Dir struct{ fd *sys.FD }
+type Dir struct {
+	fd    *sys.FD
+	base  string // SUPERVISEDIR
+	files string // where lock, control, ok and status are: absolute, or below fd
+}
 
 // Open opens the service directory name, which is relative to env.Dir.
 func Open(env *proc.Env, name string) (*Dir, error) {
@@ -23,21 +30,36 @@ func Open(env *proc.Env, name string) (*Dir, error) {
 	if env.Dir != "" && !filepath.IsAbs(name) {
 		name = env.Dir + "/" + name
 	}
-	return open(unix.AT_FDCWD, name)
+	return open(unix.AT_FDCWD, name, env.Vars.Value("SUPERVISEDIR"))
 }
 
 // Sub opens a service directory below d: the logger's.
-func (d *Dir) Sub(name string) (*Dir, error) { return open(d.at(), name) }
+func (d *Dir) Sub(name string) (*Dir, error) { return open(d.at(), name, d.base) }
 
 // open does what chdir(2) would check too: looking up "." wants search
 // permission on the directory itself, which O_PATH alone does not.
-func open(at int, name string) (*Dir, error) {
+func open(at int, name, base string) (*Dir, error) {
 	fd, err := sys.OpenAt(at, name+"/.", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{fd}, nil
+	d := &Dir{fd, base, base}
+	switch {
+	case base == "":
+		d.files = "supervise"
+	case filepath.IsAbs(base):
+		path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(d.at()))
+		if err != nil {
+			fd.Close()
+			return nil, err
+		}
+		d.files = filepath.Clean(base) + "/" + strings.ReplaceAll(path[1:], "/", ":")
+	}
+	return d, nil
 }
+
+// file is where a file of supervise is, as openat(2) wants it beside at().
+func (d *Dir) file(name string) string { return d.files + "/" + name }
 
 func (d *Dir) at() int { return int(d.fd.Fd()) }
 
@@ -62,7 +84,7 @@ var ErrNotFIFO = errors.New("not a fifo")
 // is not written to, nor what a symbolic link points to: the directory may
 // belong to somebody who is not the caller.
 func (d *Dir) Control(letters []byte) error {
-	fd, err := sys.OpenAt(d.at(), "supervise/control", unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	fd, err := sys.OpenAt(d.at(), d.file("control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
@@ -95,7 +117,7 @@ func isFIFO(fd *sys.FD) error {
 
 // OK returns nil if supervise runs; ENXIO and ENOENT mean that it does not.
 func (d *Dir) OK() error {
-	fd, err := sys.OpenAt(d.at(), "supervise/ok", unix.O_WRONLY|unix.O_NONBLOCK, 0)
+	fd, err := sys.OpenAt(d.at(), d.file("ok"), unix.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -105,7 +127,7 @@ func (d *Dir) OK() error {
 // Locked reports whether a supervise holds the lock, which it does from before
 // it can be spoken to until it is gone. (The lock is taken for an instant.)
 func (d *Dir) Locked() bool {
-	fd, err := sys.OpenAt(d.at(), "supervise/lock", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := sys.OpenAt(d.at(), d.file("lock"), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
@@ -116,7 +138,7 @@ func (d *Dir) Locked() bool {
 // LockID returns device and inode of the file that the lock is on.
 func (d *Dir) LockID() (dev, ino uint64, err error) {
 	var st unix.Stat_t
-	err = unix.Fstatat(d.at(), "supervise/lock", &st, 0)
+	err = unix.Fstatat(d.at(), d.file("lock"), &st, 0)
 	return uint64(st.Dev), st.Ino, err
 }
 
@@ -140,14 +162,14 @@ func (d *Dir) exists(name string) (bool, error) {
 
 // OpenStatus opens supervise/status for ReadStatus.
 func (d *Dir) OpenStatus() (*sys.FD, error) {
-	return sys.OpenAt(d.at(), "supervise/status", unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	return sys.OpenAt(d.at(), d.file("status"), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 }
 
 // ReadStatus reads and closes an open status file; ErrFormat means that it is
 // too short.
 func ReadStatus(fd *sys.FD) (Status, error) {
 	defer fd.Close()
-	var b [StatusLen]byte
+	var b [statusLen]byte
 	n, err := fd.Read(b[:])
 	if err != nil && err != io.EOF {
 		return Status{}, err

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"path/filepath"
+
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/strerr"
@@ -35,7 +37,7 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 	if err != nil {
 		return nil, strerr.Unable("acquire", name+"/supervise/lock", err)
 	}
-	unix.Mkfifoat(d.at(), "supervise/control", 0o600) // the open says what is wrong
+	unix.Mkfifoat(d.at(), d.file("control"), 0o600) // the open says what is wrong
 	o.control, err = d.openFIFO("control", unix.O_RDONLY)
 	if err != nil {
 		return nil, strerr.Unable("read", name+"/supervise/control", err)
@@ -50,7 +52,7 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 // Ready makes svok and svstat see that the service is supervised. It comes
 // after the first Announce, so that they do not see an old status.
 func (o *Owner) Ready() (err error) {
-	unix.Mkfifoat(o.dir.at(), "supervise/ok", 0o600)
+	unix.Mkfifoat(o.dir.at(), o.dir.file("ok"), 0o600)
 	o.ok, err = o.dir.openFIFO("ok", unix.O_RDONLY)
 	if err != nil {
 		return strerr.Unable("read", o.name+"/supervise/ok", err)
@@ -61,11 +63,14 @@ func (o *Owner) Ready() (err error) {
 // makeDir makes the directory supervise. A link that leads nowhere gets its
 // goal made: that is how Debian keeps the files outside /etc.
 func (d *Dir) makeDir() error {
-	if unix.Mkdirat(d.at(), "supervise", 0o700) == nil {
+	if filepath.IsAbs(d.base) {
+		unix.Mkdir(d.base, 0o755)
+	}
+	if unix.Mkdirat(d.at(), d.files, 0o700) == nil {
 		return nil
 	}
 	var goal [unix.PathMax]byte
-	n, err := unix.Readlinkat(d.at(), "supervise", goal[:])
+	n, err := unix.Readlinkat(d.at(), d.files, goal[:])
 	switch {
 	case err == nil:
 		unix.Mkdirat(d.at(), string(goal[:n]), 0o700)
@@ -76,7 +81,7 @@ func (d *Dir) makeDir() error {
 }
 
 func (d *Dir) openFile(name string, flags int, perm uint32) (*sys.FD, error) {
-	return sys.OpenAt(d.at(), "supervise/"+name, flags|unix.O_NONBLOCK, perm)
+	return sys.OpenAt(d.at(), d.file(name), flags|unix.O_NONBLOCK, perm)
 }
 
 func (d *Dir) openFIFO(name string, flags int) (*sys.FD, error) {
@@ -102,12 +107,12 @@ func (o *Owner) Announce(s Status) error {
 	if err != nil {
 		return strerr.Unable("open", file, err)
 	}
-	_, err = fd.Write(s.Append(make([]byte, 0, StatusLen)))
+	_, err = fd.Write(s.Append(make([]byte, 0, statusLen)))
 	fd.Close()
 	if err != nil {
 		return strerr.Unable("write", file, err)
 	}
-	err = unix.Renameat(o.dir.at(), "supervise/status.new", o.dir.at(), "supervise/status")
+	err = unix.Renameat(o.dir.at(), o.dir.file("status.new"), o.dir.at(), o.dir.file("status"))
 	if err != nil {
 		return strerr.Unable("rename", file+" to status", err)
 	}

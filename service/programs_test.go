@@ -57,7 +57,7 @@ func TestOwnerFiles(t *testing.T) {
 			t.Errorf("%s: %v, %v; want mode %v", name, info, err, mode)
 		}
 	}
-	if info, err := os.Stat(base + "/s/supervise/status"); err != nil || info.Size() != StatusLen || info.Mode()&^0o044 != 0o600 {
+	if info, err := os.Stat(base + "/s/supervise/status"); err != nil || info.Size() != statusLen || info.Mode()&^0o044 != 0o600 {
 		t.Errorf("status: %v, %v", info, err)
 	}
 	if _, err := os.Stat(base + "/s/supervise/status.new"); err == nil {
@@ -242,5 +242,53 @@ func (o *Owner) release() {
 		if fd != nil {
 			fd.Close()
 		}
+	}
+}
+
+// SUPERVISEDIR puts the files where daemontools-encore would look for them, and
+// whoever has it finds them there.
+func TestElsewhere(t *testing.T) {
+	for _, base := range []string{"state", t.TempDir() + "/run/"} {
+		services := t.TempDir()
+		if err := os.MkdirAll(services+"/real/log", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("real", services+"/s"); err != nil {
+			t.Fatal(err)
+		}
+		env := &proc.Env{Dir: services, Vars: proc.Vars{"SUPERVISEDIR=" + base}}
+		d, err := Open(env, "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		log, err := d.Sub("log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		for _, d := range []*Dir{d, log} {
+			if _, err := d.Acquire("s"); err != nil {
+				t.Fatalf("in %s: %v", base, err)
+			}
+		}
+		want := []string{services + "/real/state/lock", services + "/real/log/state/lock"}
+		if base != "state" {
+			path := strings.ReplaceAll(services[1:]+"/real", "/", ":")
+			want = []string{base + path + "/lock", base + path + ":log/lock"}
+		}
+		for _, name := range want {
+			if _, err := os.Stat(name); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := os.Stat(services + "/real/supervise"); err == nil {
+			t.Error("there is a supervise, too")
+		}
+		again, err := Open(env, services+"/real/.")
+		if err != nil || !again.Locked() {
+			t.Errorf("by another name it is not found: %v", err)
+		}
+		again.Close()
 	}
 }

@@ -1,6 +1,6 @@
 // Package service owns the files by which a service is watched and told what
-// to do, and the programs that an administrator does it with: svc, svok and
-// svstat.
+// to do, and the programs that an administrator does it with: svc, svok, svstat
+// and svwait.
 //
 //	DIR/run                what supervise starts, in DIR
 //	DIR/down               if it exists, the service starts down
@@ -8,7 +8,7 @@
 //	DIR/supervise/lock     flock(2)ed by the supervise of DIR
 //	DIR/supervise/control  fifo: letters for supervise, one order each
 //	DIR/supervise/ok       fifo: has a reader while supervise runs
-//	DIR/supervise/status   18 bytes, replaced by rename:
+//	DIR/supervise/status   replaced by rename:
 //
 //	 0        8      12      16 17 18
 //	+--------+-------+-------+--+--+
@@ -16,16 +16,31 @@
 //	+--------+-------+-------+--+--+    w: 'u', 'd', or 0 for once
 //	 big-endian       little-endian
 //
-// The label is the instant at which pid last changed; pid 0 is down.
+// The label is the instant at which pid last changed; pid 0 is down. That much
+// daemontools has, and its svstat reads no further. What follows is ours:
+//
+//	 18 19 20 21    24           36           48       52       56         64
+//	+--+--+--+-----+------------+------------+--------+--------+----------+
+//	|ph|ex|c | 0   | ready      | due        | starts | finish | log pipe |
+//	+--+--+--+-----+------------+------------+--------+--------+----------+
+//	                TAI64N       TAI64N       little-endian
+//
+//	ph        the phase (Phase); 0 to 5 as daemontools-encore numbers them
+//	ex, c     how run ended last: 0 it has not, or nobody knows;
+//	          1 with exit code c; 2 by signal c
+//	ready     when the service said that it is ready; zero: it has not
+//	due       when run is started next; zero: not before something happens
+//	starts    how often run was started again because it had ended
+//	finish    the process of ./finish, 0 if it does not run
+//	log pipe  the inode of the pipe to the logger, 0 if there is none
+//
+// # Elsewhere
+//
+// SUPERVISEDIR, as in daemontools-encore, puts the files elsewhere. A relative
+// name takes the place of "supervise" in DIR. An absolute one is followed by the
+// directory's own path (links resolved), its inner slashes turned into colons:
+// /run/sv and /service/qmail-send make /run/sv/service:qmail-send.
 package service
-
-import (
-	"encoding/binary"
-	"errors"
-	"time"
-
-	"paperpath/internal/tai"
-)
 
 // The orders that supervise takes, letter by letter (supervise(8)).
 const (
@@ -41,48 +56,3 @@ const (
 	Kill      = 'k'
 	Exit      = 'x'
 )
-
-// StatusLen is the length of supervise/status.
-const StatusLen = 18
-
-// Status is what supervise/status tells.
-type Status struct {
-	Stamp  time.Time // when PID changed last
-	PID    int       // 0: the service is down
-	Paused bool
-	Want   byte // Up, Down, or 0: whatever it does, it is not started again
-}
-
-// ErrFormat is the error for a status of the wrong length.
-var ErrFormat = errors.New("bad format")
-
-// Append appends the 18 bytes.
-func (s *Status) Append(dst []byte) []byte {
-	var label [12]byte
-	tai.Pack(&label, s.Stamp)
-	dst = append(dst, label[:]...)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(s.PID))
-	var paused byte
-	if s.Paused && s.PID != 0 {
-		paused = 1
-	}
-	return append(dst, paused, s.Want)
-}
-
-// ParseStatus reads the 18 bytes. Nanoseconds that are none count as 0: the
-// seconds before them are all that svstat ever looks at.
-func ParseStatus(b []byte) (Status, error) {
-	if len(b) < StatusLen {
-		return Status{}, ErrFormat
-	}
-	stamp, ok := tai.Unpack(b)
-	if !ok {
-		stamp = time.Unix(int64(binary.BigEndian.Uint64(b)-tai.Offset), 0)
-	}
-	return Status{
-		Stamp:  stamp,
-		PID:    int(binary.LittleEndian.Uint32(b[12:])),
-		Paused: b[16] != 0,
-		Want:   b[17],
-	}, nil
-}

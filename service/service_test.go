@@ -18,8 +18,11 @@ func TestParseStatus(t *testing.T) {
 	if want := time.Unix(0x6b019e8f-10, 0x0c0657e2); !s.Stamp.Equal(want) {
 		t.Errorf("stamp %v, want %v", s.Stamp, want)
 	}
-	if got := s.Append(nil); string(got) != fromC {
+	if got := s.Append(nil); string(got[:classicLen]) != fromC {
 		t.Errorf("back again: %q", got)
+	}
+	if s.Phase != PhaseUp || !s.Up() {
+		t.Errorf("a running service of C is %v", s.Phase)
 	}
 	if _, err := ParseStatus([]byte(fromC[:17])); err != ErrFormat {
 		t.Errorf("17 bytes: %v", err)
@@ -29,6 +32,24 @@ func TestParseStatus(t *testing.T) {
 	odd[8] = 0xff
 	if s, err := ParseStatus(odd); err != nil || s.Stamp.Unix() != 0x6b019e8f-10 {
 		t.Errorf("impossible nanoseconds: %+v, %v", s, err)
+	}
+}
+
+// All that is told comes back.
+func TestStatus(t *testing.T) {
+	for _, s := range []Status{
+		{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, Ready: time.Unix(3, 4), LogPipe: 1<<63 + 5},
+		{Stamp: time.Unix(1, 2), Want: Up, Phase: PhaseDelayed, Due: time.Unix(5, 6), Restarts: 1<<32 - 1, Last: Ending{Known: true, Code: 255}},
+		{Stamp: time.Unix(1, 2), Want: Down, Phase: PhaseFinishing, FinishPID: 8, Last: Ending{Known: true, Signal: 9}},
+		{Stamp: time.Unix(1, 2), Phase: PhaseFailed, Last: Ending{Known: true}},
+	} {
+		b := s.Append(nil)
+		if got, err := ParseStatus(b); err != nil || got != s || len(b) != statusLen {
+			t.Errorf("%+v came back as %+v, %v", s, got, err)
+		}
+	}
+	if got := Phase(2).String() + Phase(200).String() + PhaseDown.String(); got != "unknownunknowndown" {
+		t.Error(got)
 	}
 }
 
@@ -67,9 +88,10 @@ func TestDescribe(t *testing.T) {
 func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte(fromC))
 	f.Add([]byte(strings.Repeat("\xff", 18)))
+	f.Add([]byte(fromC + strings.Repeat("\x01", statusLen-classicLen)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseStatus(b)
-		if (err == nil) != (len(b) >= StatusLen) {
+		if (err == nil) != (len(b) >= classicLen) {
 			t.Fatalf("%d bytes: %v", len(b), err)
 		}
 		if err != nil {
@@ -82,8 +104,8 @@ func FuzzParseStatus(f *testing.F) {
 		if err != nil || !again.Stamp.Equal(s.Stamp) || again.PID != s.PID || again.Want != s.Want {
 			t.Errorf("%+v came back as %+v, %v", s, again, err)
 		}
-		if b[8] < 0x3b && b[16] <= 1 && s.PID != 0 && !bytes.Equal(s.Append(nil), b[:StatusLen]) {
-			t.Errorf("%q came back as %q", b[:StatusLen], s.Append(nil))
+		if b[8] < 0x3b && b[16] <= 1 && s.PID != 0 && !bytes.Equal(s.Append(nil)[:classicLen], b[:classicLen]) {
+			t.Errorf("%q came back as %q", b[:classicLen], s.Append(nil))
 		}
 	})
 }
