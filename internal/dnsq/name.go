@@ -141,3 +141,9 @@ func shown(name string) string {
 	}
 	return b.String()
 }
+
+// IsName reports whether anything can have the name at all.
+func IsName(name string) bool {
+	_, ok := fromDots(name)
+	return ok
+}

@@ -4,6 +4,7 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/mta/queue"
 	"paperpath/mta/smtpd"
+	"paperpath/rblsmtpd"
 )
 
 // Programs returns the programs that PROGRAMS marks for this, by the import
@@ -12,5 +13,6 @@ func Programs() map[string]*proc.Program {
 	pool := queue.NewPool()
 	return map[string]*proc.Program{
 		"paperpath/cmd/qmail-smtpd": smtpd.Inside(pool),
+		"paperpath/cmd/rblsmtpd":    &rblsmtpd.Rblsmtpd,
 	}
 }
