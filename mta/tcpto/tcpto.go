@@ -146,22 +146,39 @@ func (t *Table) open(addr netip.Addr) *table {
 	if addr.Is4() {
 		format = v4
 	}
-	f, err := sys.Open(t.lock+"/"+format.name, os.O_RDWR, 0)
+	r, err := t.read(format, os.O_RDWR)
 	if err != nil {
 		return nil
+	}
+	if len(r.b) == 0 {
+		r.file.Close()
+		return nil
+	}
+	return r
+}
+
+// read locks and reads the table of one kind; what is not a whole record at its
+// end is left out. The error is an *os.PathError whose Op says what failed.
+func (t *Table) read(format format, flags int) (*table, error) {
+	failed := func(op string, err error) (*table, error) {
+		return nil, &os.PathError{Op: op, Path: format.name, Err: err}
+	}
+	f, err := sys.Open(t.lock+"/"+format.name, flags, 0)
+	if err != nil {
+		return failed("open", err)
 	}
 	r := &table{format, f, make([]byte, records*format.record)}
 	if err := sys.Lock(int(f.Fd()), true); err != nil {
 		f.Close()
-		return nil
+		return failed("lock", err)
 	}
 	n, err := io.ReadFull(f, r.b)
-	r.b = r.b[:n-n%r.record]
-	if len(r.b) == 0 || err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		f.Close()
-		return nil
+		return failed("read", err)
 	}
-	return r
+	r.b = r.b[:n-n%r.record]
+	return r, nil
 }
 
 func (r *table) rows() int         { return len(r.b) / r.record }

@@ -14,17 +14,8 @@ import (
 // table returns the tables of an empty home and a clock to turn.
 func newTable(t *testing.T) (*Table, *time.Time) {
 	t.Helper()
-	home := t.TempDir()
-	if err := os.MkdirAll(home+"/queue/lock", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, size := range map[string]int{"tcpto": 1024, "tcpto6": 2048} {
-		if err := os.WriteFile(home+"/queue/lock/"+name, make([]byte, size), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	now := time.Unix(1<<30, 0)
-	table := Of(home)
+	table := Of(home(t))
 	table.now = func() time.Time { return now }
 	return table, &now
 }

@@ -1,0 +1,89 @@
+package rcpthosts
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"paperpath/internal/cdb"
+	"paperpath/internal/fsys"
+	"paperpath/internal/line"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+	"paperpath/mta/control"
+	"paperpath/mta/layout"
+)
+
+// QmailNewmrh is the program qmail-newmrh(8).
+var QmailNewmrh = proc.Program{Name: "qmail-newmrh", Run: newmrh}
+
+func newmrh(_ context.Context, env *proc.Env) error {
+	home := layout.Home(env.Vars)
+	fs := fsys.OS{Root: home}
+	if _, err := fs.Stat("control/."); err != nil {
+		return strerr.Unable("chdir to", home, err)
+	}
+	return compile(fs)
+}
+
+const (
+	source  = "control/morercpthosts"
+	scratch = source + ".tmp"
+	table   = source + ".cdb"
+
+	maxLine = 64 << 10 // no domain is longer
+)
+
+// compile makes the database of control/morercpthosts. Until it is whole and on
+// the disk the old one stays.
+func compile(fs fsys.FS) error {
+	text, err := fs.Open(source, fsys.RDONLY, 0)
+	if err != nil {
+		return strerr.Unable("read", source, err)
+	}
+	defer text.Close()
+	tmp, err := fs.Open(scratch, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
+	if err != nil {
+		return strerr.Unable("write to", scratch, err)
+	}
+	defer tmp.Close()
+	err = cdb.Write(tmp, func(w *cdb.Writer) error { return add(w, bufio.NewReader(text)) })
+	var unread *strerr.Error
+	if errors.As(err, &unread) {
+		return err
+	}
+	if err == nil {
+		err = tmp.Chmod(0o644) // whatever our umask is: qmail-smtpd is not ours
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err != nil {
+		return strerr.Unable("write to", scratch, err)
+	}
+	if err := fs.Rename(scratch, table); err != nil {
+		return errors.New("unable to move " + scratch + " to " + table)
+	}
+	return fs.SyncDir("control")
+}
+
+// add adds the domains. Errors of the reading are in the program's words.
+func add(w *cdb.Writer, r *bufio.Reader) error {
+	for {
+		text, err := line.Read(r, '\n', maxLine)
+		if err != nil && err != io.EOF {
+			return strerr.Unable("read", source, err)
+		}
+		domain := bytes.TrimRight(text, " \t\n")
+		if len(domain) > 0 && domain[0] != '#' {
+			if err := w.Add([]byte(control.Lower(string(domain))), nil); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
