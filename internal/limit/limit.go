@@ -3,9 +3,10 @@
 //
 // A Go program cannot run under an address space of less than about 750 MB or
 // a data segment of less than about 64 MB, however little it uses; and every run
-// script says softlimit -m with less. So a Go program gets GOMEMLIMIT instead,
-// and the numbers travel on in the environment until something executes a
-// program that is not Go:
+// script says softlimit -m with less. Nor can it under a limit of processes that
+// its user has reached, because it wants threads. So a Go program gets GOMEMLIMIT
+// instead of the former and is spared the latter, and the numbers travel on in
+// the environment until something executes a program that is not Go:
 //
 //	PAPERPATH_SOFTLIMIT="as=2000000 data=2000000 /usr/local/bin/softlimit"
 //	                     what is still to be set  who can set it for a child
@@ -134,12 +135,12 @@ func withdraw(vars *proc.Vars) {
 	vars.Unset(Variable)
 }
 
-// memory is what GOMEMLIMIT becomes: the smaller one of the two limits that are
+// memory is what GOMEMLIMIT becomes: the smaller one of the two memory limits that are
 // not set, and not less than memoryFloor. "" for none.
 func (l Limits) memory() string {
 	least := uint64(1 << 62)
 	for _, limit := range l {
-		if deadly(limit.Resource) {
+		if limit.Resource == unix.RLIMIT_AS || limit.Resource == unix.RLIMIT_DATA {
 			least = min(least, limit.Value)
 		}
 	}
@@ -149,9 +150,11 @@ func (l Limits) memory() string {
 	return strconv.FormatUint(max(least, memoryFloor), 10)
 }
 
-// deadly tells the limits that a Go program does not survive, whatever it does.
+// deadly tells the limits that a Go program does not survive, whatever it does:
+// of memory, and of processes, which include its threads. (It may want another
+// thread at any time, and ends if the user has that many processes already.)
 func deadly(resource int) bool {
-	return resource == unix.RLIMIT_AS || resource == unix.RLIMIT_DATA
+	return resource == unix.RLIMIT_AS || resource == unix.RLIMIT_DATA || resource == unix.RLIMIT_NPROC
 }
 
 // Helper is the argv[0] of a softlimit that ForChild starts. The command that it
@@ -179,23 +182,32 @@ func Exec(file string, argv []string, chain bool, vars proc.Vars) error {
 		l = slices.DeleteFunc(l, func(limit Limit) bool { return deadly(limit.Resource) })
 	}
 	// A collection would start threads, which the limits may not allow.
-	debug.SetGCPercent(-1)
-	set(l)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer set(l)()
 	return syscall.Exec(file, argv, vars)
 }
 
 // set sets soft limits, never above the hard ones. It comes immediately before
-// execve: under some of them this very program cannot live for long.
-func set(l Limits) {
+// execve: under some of them this very program cannot live for long. If it has
+// to go on all the same, undo gives back those that it had.
+func set(l Limits) (undo func()) {
+	before := make([]unix.Rlimit, len(l))
 	limits := make([]unix.Rlimit, len(l))
 	for i := range l {
-		unix.Getrlimit(l[i].Resource, &limits[i])
+		unix.Getrlimit(l[i].Resource, &before[i])
+		limits[i].Max = before[i].Max
 		limits[i].Cur = min(l[i].Value, limits[i].Max)
+	}
+	undo = func() {
+		for i := range l {
+			unix.Setrlimit(l[i].Resource, &before[i])
+		}
 	}
 	for i := range l {
 		// A soft limit below the hard one is never refused.
 		unix.Setrlimit(l[i].Resource, &limits[i])
 	}
+	return undo
 }
 
 // ForChild returns what to execute, in the directory dir and with the

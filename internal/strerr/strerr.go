@@ -24,6 +24,15 @@ func Unable(verb, object string, err error) error {
 	return &Error{verb, object, err}
 }
 
+// Named is Unable for an object that somebody named and that may be the empty
+// name: it has its place in the line all the same, as in C.
+func Named(verb, object string, err error) error {
+	if object == "" {
+		verb += " "
+	}
+	return Unable(verb, object, err)
+}
+
 func (e *Error) Error() string {
 	s := "unable to " + e.Verb
 	if e.Object != "" {

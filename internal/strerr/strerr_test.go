@@ -21,6 +21,8 @@ func TestText(t *testing.T) {
 		{Unable("read", "input", own), "unable to read input: unable to open control/me: file does not exist"},
 		{Unable("fork", "", syscall.EAGAIN), "unable to fork: temporary failure"},
 		{Unable("understand", "it", nil), "unable to understand it"},
+		{Named("run", "it", syscall.ENOENT), "unable to run it: file does not exist"},
+		{Named("run", "", syscall.ENOENT), "unable to run : file does not exist"},
 		{Unable("open", "a\nb\x1b\x7f\xc3\xa9", errors.New("because")), "unable to open a?b??\xc3\xa9: because"},
 		{fmt.Errorf("in the queue: %w", own), "in the queue: unable to open control/me: file does not exist"},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, "access denied"},

@@ -84,6 +84,23 @@ func (f *FD) Read(b []byte) (int, error) {
 	}
 }
 
+// TryRead is Read for a descriptor that is not to block: what has nothing just
+// now is an error, EAGAIN.
+func (f *FD) TryRead(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(f.n, b)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0 && len(b) > 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
 // Write writes all of b, or returns how much was written and why no more.
 func (f *FD) Write(b []byte) (int, error) {
 	done := 0

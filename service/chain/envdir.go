@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
 )
 
 // Envdir runs a program with an environment changed by a directory: a file's
@@ -28,50 +27,79 @@ func envdir(ctx context.Context, env *proc.Env) error {
 	if len(env.Args) < 3 {
 		return proc.ErrUsage
 	}
-	dir := env.Args[1]
-	tree, err := held(env, dir)
+	name := env.Args[1]
+	dir, err := open(in(env.Dir, name), name)
 	if err != nil {
 		return err
 	}
-	names, err := tree.List(".")
-	if err != nil {
-		return strerr.Unable("read directory", dir, err)
-	}
-	for _, name := range names {
-		if name[0] == '.' {
-			continue
+	defer dir.Close()
+	// In the order of the directory: it is that of the environment, and decides
+	// which of several bad files is complained about.
+	err = eachName(dir, func(file string) error {
+		if file[0] == '.' {
+			return nil
 		}
-		value, set, err := readValue(tree, name)
+		value, set, err := readValue(dir, file)
 		if err != nil {
-			return strerr.Unable("read", dir+"/"+name, err)
+			return strerr.Unable("read", name+"/"+file, err)
 		}
-		put(&env.Vars, name, value, set)
+		put(&env.Vars, file, value, set)
+		return nil
+	})
+	if errno, ok := err.(unix.Errno); ok {
+		return strerr.Unable("read directory", name, errno)
+	}
+	if err != nil {
+		return err
 	}
 	return env.Next(ctx, env, env.Args[2:])
 }
 
-// held opens the directory as chdir(2) and opendir(3) would one after the other:
+// open opens the directory as chdir(2) and opendir(3) would one after the other:
 // looking up its "." wants search permission, reading it another one.
-func held(env *proc.Env, dir string) (fsys.OS, error) {
-	if dir == "" {
-		return fsys.OS{}, strerr.Unable("switch to directory", "", unix.ENOENT)
+func open(dir, shown string) (*sys.FD, error) {
+	var st unix.Stat_t
+	err := error(unix.ENOENT)
+	if dir != "" {
+		err = unix.Stat(dir+"/.", &st)
 	}
-	tree := fsys.OS{Root: env.Dir}
-	if _, err := tree.Stat(dir + "/."); err != nil {
-		return tree, strerr.Unable("switch to directory", dir, err)
-	}
-	tree, err := tree.Held(dir)
 	if err != nil {
-		return tree, strerr.Unable("read directory", dir, err)
+		return nil, strerr.Named("switch to directory", shown, err)
 	}
-	return tree, nil
+	fd, err := sys.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, strerr.Unable("read directory", shown, err)
+	}
+	return fd, nil
+}
+
+// eachName calls f with every name in a directory. The errors are f's, and
+// errnos of reading the directory.
+func eachName(dir *sys.FD, f func(name string) error) error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.ReadDirent(int(dir.Fd()), buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if err := f(name); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // readValue reads the first line of a file, without the blanks at its end. A
 // variable cannot hold a NUL, so a file says LF with it. set is false for a
 // file with nothing at all in it, or that went away meanwhile.
-func readValue(tree fsys.FS, name string) (value string, set bool, err error) {
-	f, err := tree.Open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+func readValue(dir *sys.FD, name string) (value string, set bool, err error) {
+	// A fifo without a writer has nothing in it; nobody waits for one.
+	f, err := sys.OpenAt(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == unix.ENOENT {
 		return "", false, nil
 	}
@@ -82,7 +110,7 @@ func readValue(tree fsys.FS, name string) (value string, set bool, err error) {
 	var line []byte
 	buf := make([]byte, 4096)
 	for {
-		n, err := f.Read(buf)
+		n, err := f.TryRead(buf)
 		if err != nil && err != io.EOF {
 			return "", false, err
 		}
@@ -96,20 +124,5 @@ func readValue(tree fsys.FS, name string) (value string, set bool, err error) {
 			line = bytes.TrimRight(line, " \t")
 			return string(bytes.ReplaceAll(line, []byte{0}, []byte{'\n'})), set, nil
 		}
-	}
-}
-
-// put changes one variable. What a file name says after a "=" has always been
-// part of the value (pathexec_env.c joins first and splits then).
-func put(vars *proc.Vars, name, value string, set bool) {
-	text := name
-	if set {
-		text += "=" + value
-	}
-	name, value, set = strings.Cut(text, "=")
-	if set {
-		vars.Set(name, value)
-	} else {
-		vars.Unset(name)
 	}
 }

@@ -42,8 +42,7 @@ func softlimit(ctx context.Context, env *proc.Env) error {
 	options := opt.Parse(env.Args[1:], "a:c:d:f:l:m:o:p:r:s:t:")
 	for options.Next() {
 		if options.Letter == '?' {
-			env.Say(options.Problem())
-			return proc.ErrUsage
+			return refuse(env, options)
 		}
 		for _, resource := range resources[options.Letter] {
 			value, ok := number(options.Arg)

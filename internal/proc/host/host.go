@@ -21,7 +21,8 @@ func Main(p *proc.Program) {
 	if !sys.SetUID() {
 		debug.SetTraceback("crash")
 	}
-	env := &proc.Env{Args: os.Args, Vars: proc.Vars(os.Environ()), Next: exec}
+	env := &proc.Env{Args: os.Args, Vars: proc.Vars(os.Environ())}
+	env.Next = exec(env.Vars.Clone())
 	if len(env.Args) == 0 {
 		env.Args = []string{p.Name}
 	}
@@ -38,19 +39,23 @@ func Main(p *proc.Program) {
 	os.Exit(proc.Run(context.Background(), p, env))
 }
 
-// exec is Next in a process of its own.
-func exec(_ context.Context, env *proc.Env, argv []string) error {
-	if len(argv) == 0 {
-		return proc.ErrUsage
-	}
-	if env.Dir != "" {
-		if err := os.Chdir(env.Dir); err != nil {
-			return strerr.Unable("switch to", env.Dir, err)
+// exec returns Next for a process of its own, which began with the environment
+// first. The program is looked for along the PATH of that: a PATH that envdir
+// sets is for the programs after it (pathexec_run.c asks the old environment).
+func exec(first proc.Vars) func(context.Context, *proc.Env, []string) error {
+	return func(_ context.Context, env *proc.Env, argv []string) error {
+		if len(argv) == 0 {
+			return proc.ErrUsage
 		}
+		if env.Dir != "" {
+			if err := os.Chdir(env.Dir); err != nil {
+				return strerr.Unable("switch to", env.Dir, err)
+			}
+		}
+		err := proc.SearchPath(first, argv[0], func(file string) error {
+			// Every program that becomes another one is a word of a chain.
+			return limit.Exec(file, argv, env.Args[0] != limit.Helper, env.Vars)
+		})
+		return strerr.Named("run", argv[0], err)
 	}
-	err := proc.SearchPath(env.Vars, argv[0], func(file string) error {
-		// Every program that becomes another one is a word of a chain.
-		return limit.Exec(file, argv, env.Args[0] != limit.Helper, env.Vars)
-	})
-	return strerr.Unable("run", argv[0], err)
 }

@@ -1,0 +1,82 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
+)
+
+// Fghack runs a program that puts itself into the background, and stays in the
+// foreground until it has really gone.
+var Fghack = proc.Program{Name: "fghack", Usage: "child", Run: fghack}
+
+// copies is how many descriptors of the pipe the program gets: a daemon closes
+// those that it can think of, and seldom so many.
+const copies = 31
+
+// spare is how many descriptors it takes to look at a program and to start it.
+const spare = 4
+
+// The far ends of the pipe stay open in whatever descends from the program; its
+// end of file says that all of them are gone.
+func fghack(_ context.Context, env *proc.Env) error {
+	if len(env.Args) < 2 {
+		return proc.ErrUsage
+	}
+	r, w, err := sys.Pipe()
+	if err != nil {
+		return strerr.Unable("create pipe", "", err)
+	}
+	defer r.Close()
+	p, err := startWith(env, int(w.Fd()))
+	w.Close()
+	if err != nil {
+		if child.Exhausted(err) {
+			return strerr.Unable("fork", "", err)
+		}
+		return strerr.Named("run", env.Args[1], err)
+	}
+	io.Copy(io.Discard, r)
+	status, err := p.Wait()
+	switch {
+	case err != nil:
+		return errors.New("wait failed: " + strerr.Text(err))
+	case status.Crashed():
+		return errors.New("child crashed")
+	}
+	return proc.Exit(status.Code())
+}
+
+// startWith starts the program with descriptors 0 to 2, whatever else was
+// inherited, and copies of fd in the lowest free places.
+func startWith(env *proc.Env, fd int) (*child.Process, error) {
+	var held []int
+	defer func() { closeAll(held) }()
+	for range copies {
+		n, err := unix.Dup(fd)
+		if err != nil {
+			// As many as there are will do; starting a child takes some too.
+			enough := max(0, len(held)-spare)
+			closeAll(held[enough:])
+			held = held[:enough]
+			break
+		}
+		held = append(held, n)
+	}
+	return child.Start(&child.Command{
+		Argv: env.Args[1:], Vars: env.Vars, Dir: env.Dir, Files: []int{0, 1, 2}, Chain: true,
+	})
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
