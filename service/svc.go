@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,9 +15,13 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Svc sends orders to services. What it cannot reach it warns of; it always
-// succeeds.
-var Svc = proc.Program{Name: "svc", Usage: "[ -udopchaitkx ] dir ...", Run: svc}
+// Svc sends orders to services. What it cannot reach it warns of. Unless it is
+// asked to wait it always succeeds.
+var Svc = proc.Program{
+	Name:  "svc",
+	Usage: "[ -udopchaitkx ] [ -w u | U | d | D | r | R ] [ -T milliseconds ] dir ...",
+	Run:   svc,
+}
 
 const svcOptions = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, a alarm, i interrupt, t term, k kill"
 
@@ -23,15 +29,32 @@ func svc(_ context.Context, env *proc.Env) error {
 	sys.IgnoreSIGPIPE() // supervise may end between our open and our write
 
 	var orders []byte
-	options := opt.Parse(env.Args[1:], "udopchaitkx")
+	var g goal
+	var until time.Time
+	options := opt.Parse(env.Args[1:], "udopchaitkxw:T:")
 	for options.Next() {
-		if options.Letter == '?' {
+		switch options.Letter {
+		case '?':
 			env.Say(options.Problem())
 			return proc.Verbatim(proc.StatusPermanent, svcOptions)
+		case 'w':
+			if len(options.Arg) != 1 || !strings.Contains(goals, options.Arg) {
+				return proc.ErrUsage
+			}
+			g = goal(options.Arg[0])
+		case 'T':
+			var err error
+			if until, err = deadline(options.Arg); err != nil {
+				return proc.ErrUsage
+			}
+		default:
+			if bytes.IndexByte(orders, options.Letter) < 0 {
+				orders = append(orders, options.Letter)
+			}
 		}
-		if bytes.IndexByte(orders, options.Letter) < 0 {
-			orders = append(orders, options.Letter)
-		}
+	}
+	if g != 0 {
+		return orderAndWait(env, options.Rest(), orders, g, until)
 	}
 	for _, name := range options.Rest() {
 		if err := order(env, name, orders); err != nil {
@@ -47,7 +70,11 @@ func order(env *proc.Env, name string, orders []byte) error {
 		return strerr.Unable("chdir to", name, err)
 	}
 	defer dir.Close()
-	err = dir.Control(orders)
+	return control(dir, name, orders)
+}
+
+func control(dir *Dir, name string, orders []byte) error {
+	err := dir.Control(orders)
 	var failed *WriteError
 	switch {
 	case err == nil:
@@ -55,7 +82,28 @@ func order(env *proc.Env, name string, orders []byte) error {
 	case errors.As(err, &failed):
 		return errors.New("error writing commands to " + strerr.Clean(name) + ": " + strerr.Text(failed.Err))
 	case errors.Is(err, unix.ENXIO):
-		return strerr.Unable("control", name, errors.New("supervise not running"))
+		return strerr.Unable("control", name, errNotRunning)
 	}
 	return strerr.Unable("control", name, err)
+}
+
+// orderAndWait looks at all services before it gives the first order, so that
+// nothing that follows from one is missed.
+func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until time.Time) error {
+	w, err := newWait(env, g, names)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.until = until
+	for _, s := range w.services {
+		s.told = true
+		switch err := control(s.dir, s.name, orders); {
+		case errors.Is(err, errNotRunning):
+			env.Warn(err) // it may be as it is wanted all the same: down
+		case err != nil:
+			return err
+		}
+	}
+	return w.run()
 }

@@ -12,11 +12,17 @@ import (
 )
 
 // Svstat prints one line for each service directory.
-var Svstat = proc.Program{Name: "svstat", Usage: "dir ...", Run: svstat}
+var Svstat = proc.Program{Name: "svstat", Usage: "[ -j ] dir ...", Run: svstat}
 
 func svstat(_ context.Context, env *proc.Env) error {
+	names := env.Args[1:]
+	// No other word is an option: the C program has none, and takes "-x" or
+	// "--" for the name of a directory.
+	if len(names) > 0 && names[0] == "-j" {
+		return svstatJSON(env, names[1:])
+	}
 	var out []byte
-	for _, name := range env.Args[1:] {
+	for _, name := range names {
 		out = append(out, name...)
 		out = append(out, ": "...)
 		out = append(out, describe(env, name, time.Now())...)
@@ -29,41 +35,64 @@ func svstat(_ context.Context, env *proc.Env) error {
 // describe says how a service is. Scripts take the words apart: "up (pid N) S
 // seconds", then what is unusual.
 func describe(env *proc.Env, name string, now time.Time) string {
+	v := examine(env, name)
+	if v.problem != "" {
+		return v.problem
+	}
+	return v.describe(v.normallyUp, now)
+}
+
+// view is what can be seen of a service.
+type view struct {
+	Status
+	supervised bool
+	normallyUp bool
+	problem    string // why it is not known how the service is
+}
+
+func examine(env *proc.Env, name string) (v view) {
 	dir, err := Open(env, name)
 	if err != nil {
-		return "unable to chdir: " + strerr.Text(err)
+		v.problem = "unable to chdir: " + strerr.Text(err)
+		return v
 	}
 	defer dir.Close()
 	down, err := dir.Down()
 	if err != nil {
-		return "unable to stat down: " + strerr.Text(err)
+		v.problem = "unable to stat down: " + strerr.Text(err)
+		return v
 	}
 	switch err := dir.OK(); err {
 	case nil:
 	case unix.ENXIO:
-		return "supervise not running"
+		v.problem = errNotRunning.Error()
+		return v
 	default:
-		return "unable to open supervise/ok: " + strerr.Text(err)
+		v.problem = "unable to open supervise/ok: " + strerr.Text(err)
+		return v
 	}
+	v.supervised, v.normallyUp = true, !down
 	fd, err := dir.OpenStatus()
 	if err != nil {
-		return "unable to open supervise/status: " + strerr.Text(err)
+		v.problem = "unable to open supervise/status: " + strerr.Text(err)
+		return v
 	}
-	s, err := ReadStatus(fd)
-	if err != nil {
-		return "unable to read supervise/status: " + strerr.Text(err)
+	if v.Status, err = ReadStatus(fd); err != nil {
+		v.problem = "unable to read supervise/status: " + strerr.Text(err)
 	}
-	return s.describe(!down, now)
+	return v
 }
+
+// age is how long a service is as it is, in whole seconds: they are compared as
+// clocks without nanoseconds would be, and a label from the future is 0 old.
+func (s *Status) age(now time.Time) int64 { return max(0, now.Unix()-s.Stamp.Unix()) }
 
 func (s *Status) describe(normallyUp bool, now time.Time) string {
 	text := "down "
 	if s.PID != 0 {
 		text = "up (pid " + strconv.Itoa(s.PID) + ") "
 	}
-	// Whole seconds are compared, as clocks without nanoseconds would; a label
-	// from the future is 0 seconds old.
-	text += strconv.FormatInt(max(0, now.Unix()-s.Stamp.Unix()), 10) + " seconds"
+	text += strconv.FormatInt(s.age(now), 10) + " seconds"
 	if s.PID != 0 {
 		if !normallyUp {
 			text += ", normally down"
