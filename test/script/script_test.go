@@ -4,6 +4,9 @@
 //
 //	status N program argument…    runs a program, which must end with status N;
 //	                              "stdin FILE" before it gives it an input
+//	dns ZONE                      starts a name server, see dns_test.go; a
+//	                              script that is also for C begins with
+//	                              "[!dns] skip": C asks port 53 alone
 //
 // A script whose first line is "# also: C" runs a second time with the C
 // programs of Debian's daemontools and ucspi-tcp on $PATH, and must come to the
@@ -28,7 +31,7 @@ import (
 func TestMain(m *testing.M) { bin.Main(m) }
 
 func TestPaperpath(t *testing.T) {
-	run(t, scripts(t, ""), bin.Dir(t)+":/usr/bin:/bin")
+	run(t, scripts(t, ""), bin.Dir(t)+":/usr/bin:/bin", false)
 }
 
 func TestC(t *testing.T) {
@@ -41,7 +44,7 @@ func TestC(t *testing.T) {
 			t.Skipf("%s is not the C program", path)
 		}
 	}
-	run(t, scripts(t, "# also: C\n"), "/usr/bin:/bin")
+	run(t, scripts(t, "# also: C\n"), "/usr/bin:/bin", true)
 }
 
 // scripts lists the script files that begin with head.
@@ -62,7 +65,7 @@ func scripts(t *testing.T, head string) (files []string) {
 	return files
 }
 
-func run(t *testing.T, files []string, path string) {
+func run(t *testing.T, files []string, path string, c bool) {
 	testscript.Run(t, testscript.Params{
 		Files:               files,
 		RequireExplicitExec: true,
@@ -71,7 +74,11 @@ func run(t *testing.T, files []string, path string) {
 			env.Setenv("LC_ALL", "C")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Condition: condition(c),
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status,
+			"dns":    serveDNS(c),
+		},
 	})
 }
 
