@@ -5,6 +5,7 @@
 //	DIR/run                what supervise starts, in DIR
 //	DIR/down               if it exists, the service starts down
 //	DIR/log/               the service's logger, a service of its own
+//	DIR/finish, DIR/after, DIR/notification-fd, … (Rules)
 //	DIR/supervise/lock     flock(2)ed by the supervise of DIR
 //	DIR/supervise/control  fifo: letters for supervise, one order each
 //	DIR/supervise/ok       fifo: has a reader while supervise runs
@@ -19,10 +20,10 @@
 // The label is the instant at which pid last changed; pid 0 is down. That much
 // daemontools has, and its svstat reads no further. What follows is ours:
 //
-//	 18 19 20 21    24           36           48       52       56         64
-//	+--+--+--+-----+------------+------------+--------+--------+----------+
-//	|ph|ex|c | 0   | ready      | due        | starts | finish | log pipe |
-//	+--+--+--+-----+------------+------------+--------+--------+----------+
+//	 18 19 20 21    24           36           48       52       56         64       72
+//	+--+--+--+-----+------------+------------+--------+--------+----------+--------+
+//	|ph|ex|c | 0   | ready      | due        | starts | finish | log pipe | forked |
+//	+--+--+--+-----+------------+------------+--------+--------+----------+--------+
 //	                TAI64N       TAI64N       little-endian
 //
 //	ph        the phase (Phase); 0 to 5 as daemontools-encore numbers them
@@ -33,6 +34,7 @@
 //	starts    how often run was started again because it had ended
 //	finish    the process of ./finish, 0 if it does not run
 //	log pipe  the inode of the pipe to the logger, 0 if there is none
+//	forked    when pid was forked, in nanoseconds since the system booted
 //
 // # Elsewhere
 //

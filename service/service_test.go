@@ -38,7 +38,7 @@ func TestParseStatus(t *testing.T) {
 // All that is told comes back.
 func TestStatus(t *testing.T) {
 	for _, s := range []Status{
-		{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, Ready: time.Unix(3, 4), LogPipe: 1<<63 + 5},
+		{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, Ready: time.Unix(3, 4), LogPipe: 1<<63 + 5, Forked: time.Hour},
 		{Stamp: time.Unix(1, 2), Want: Up, Phase: PhaseDelayed, Due: time.Unix(5, 6), Restarts: 1<<32 - 1, Last: Ending{Known: true, Code: 255}},
 		{Stamp: time.Unix(1, 2), Want: Down, Phase: PhaseFinishing, FinishPID: 8, Last: Ending{Known: true, Signal: 9}},
 		{Stamp: time.Unix(1, 2), Phase: PhaseFailed, Last: Ending{Known: true}},

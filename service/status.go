@@ -10,7 +10,7 @@ import (
 
 const (
 	classicLen = 18 // what C daemontools writes, and the least that can be read
-	statusLen  = 64
+	statusLen  = 72
 )
 
 // Status is what supervise/status tells.
@@ -29,6 +29,11 @@ type Status struct {
 	Restarts  uint32    // how often run was started again because it had ended
 	FinishPID int       // of ./finish; 0: it does not run
 	LogPipe   uint64    // the pipe's inode; 0: there is none
+
+	// Forked is when the process was forked, since the system booted; 0 if
+	// not known. With PhaseStarting and no PID it is a start that was about to
+	// be made.
+	Forked time.Duration
 }
 
 // Phase says where a service is between down and up.
@@ -92,7 +97,8 @@ func (s *Status) Append(dst []byte) []byte {
 	dst = appendTime(dst, s.Due)
 	dst = binary.LittleEndian.AppendUint32(dst, s.Restarts)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(s.FinishPID))
-	return binary.LittleEndian.AppendUint64(dst, s.LogPipe)
+	dst = binary.LittleEndian.AppendUint64(dst, s.LogPipe)
+	return binary.LittleEndian.AppendUint64(dst, uint64(s.Forked))
 }
 
 func appendLabel(dst []byte, t time.Time) []byte {
@@ -138,6 +144,7 @@ func ParseStatus(b []byte) (Status, error) {
 	s.Restarts = binary.LittleEndian.Uint32(b[48:])
 	s.FinishPID = int(binary.LittleEndian.Uint32(b[52:]))
 	s.LogPipe = binary.LittleEndian.Uint64(b[56:])
+	s.Forked = time.Duration(binary.LittleEndian.Uint64(b[64:]))
 	return s, nil
 }
 
