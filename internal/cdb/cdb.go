@@ -7,11 +7,12 @@
 //	256 × slots × (hash, position)       position 0: empty slot
 //
 // A key's hash h starts as 5381; each byte c makes it (h*33) xor c. Its table
-// is h mod 256, its first slot h/256 mod slots.
+// is h mod 256, its first slot h/256 mod slots; the search goes on from slot to
+// slot, behind the last one at the first, to an empty one.
 //
-// The writer is github.com/colinmarc/cdb. The reader is not: it must survive
-// any file, and answer a damaged one with an error instead of a long loop, a
-// huge allocation or a wrong "not found".
+// The reader must survive any file, and answer a damaged one with an error
+// instead of a long loop, a huge allocation or a wrong "not found". It does not
+// map the file into memory: a file that is cut short then would end the process.
 package cdb
 
 import (
@@ -19,21 +20,30 @@ import (
 	"errors"
 	"io"
 
-	"github.com/colinmarc/cdb"
-
 	"paperpath/internal/fsys"
 )
 
 // ErrFormat means that the file is not a whole constant database.
 var ErrFormat = errors.New("bad database format")
 
-const headerSize = 256 * 8
+const (
+	tables     = 256
+	headerSize = tables * 8
+
+	// What a search looks at before it calls the database damaged. A sound
+	// one comes near neither: its tables are half empty, and keys with equal
+	// hashes are rare. Without the bounds, a file of 4 GiB could keep a server
+	// busy for minutes.
+	maxSlots   = 1 << 24
+	maxRecords = 1 << 16
+)
 
 // Reader looks keys up in an open database. It may be used by several
 // goroutines.
 type Reader struct {
-	f    fsys.File
-	size int64
+	f      fsys.File
+	size   int64
+	header [headerSize]byte
 }
 
 // Open opens the database name.
@@ -42,84 +52,123 @@ func Open(fs fsys.FS, name string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && (!info.IsRegular() || info.Size < headerSize) {
-		err = ErrFormat
-	}
+	r, err := newReader(f)
 	if err != nil {
 		f.Close()
+	}
+	return r, err
+}
+
+func newReader(f fsys.File) (*Reader, error) {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
-	return &Reader{f, info.Size}, nil
+	if !info.IsRegular() {
+		return nil, ErrFormat
+	}
+	r := &Reader{f: f, size: info.Size}
+	if err := r.read(r.header[:], 0); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Close closes the file.
 func (r *Reader) Close() error { return r.f.Close() }
+
+// Stat returns what the file was at the moment of the call.
+func (r *Reader) Stat() (fsys.Info, error) { return r.f.Stat() }
 
 // Get returns the data of the first record under key. found is false, without
 // an error, only if the database is sound as far as it was read and has no
 // such key.
 func (r *Reader) Get(key []byte) (data []byte, found bool, err error) {
 	h := Hash(key)
-	start, slots, err := r.pair(int64(h&255) * 8)
-	if err != nil {
-		return nil, false, err
-	}
+	start, slots := pair(r.header[h%tables*8:])
 	if slots == 0 {
 		return nil, false, nil
 	}
-	// A table that is not wholly inside the file cannot be searched to its
-	// end; that also bounds the loop by the file's real size.
+	// A table that is not wholly inside the file cannot be searched to its end.
 	if int64(start) < headerSize || int64(start)+int64(slots)*8 > r.size {
 		return nil, false, ErrFormat
 	}
-	slot := h >> 8 % slots
-	for range slots {
-		hash, pos, err := r.pair(int64(start) + int64(slot)*8)
-		if err != nil {
+	records := 0
+	next := h / tables % slots // slot to look at
+	block := uint32(firstBlock)
+	for left := min(slots, maxSlots); left > 0; {
+		n := min(block, left, slots-next)
+		table := make([]byte, n*8)
+		if err := r.read(table, int64(start)+int64(next)*8); err != nil {
 			return nil, false, err
 		}
-		if pos == 0 {
-			return nil, false, nil
-		}
-		if hash == h {
-			data, match, err := r.record(int64(pos), key)
+		for ; len(table) > 0; table = table[8:] {
+			hash, position := pair(table)
+			if position == 0 {
+				return nil, false, nil
+			}
+			if hash != h {
+				continue
+			}
+			if records++; records > maxRecords {
+				return nil, false, ErrFormat
+			}
+			data, match, err := r.record(int64(position), key)
 			if err != nil || match {
 				return data, match, err
 			}
 		}
-		if slot++; slot == slots {
-			slot = 0
+		left -= n
+		block = laterBlocks
+		if next += n; next == slots {
+			next = 0
 		}
+	}
+	if slots > maxSlots {
+		return nil, false, ErrFormat
 	}
 	return nil, false, nil
 }
 
-func (r *Reader) record(pos int64, key []byte) (data []byte, match bool, err error) {
-	klen, dlen, err := r.pair(pos)
-	if err != nil {
-		return nil, false, err
-	}
-	if pos+8+int64(klen)+int64(dlen) > r.size {
+// Slots that are read at once. Most searches end within a few.
+const (
+	firstBlock  = 8
+	laterBlocks = 1024
+)
+
+// ahead is how much of a record's data is read together with its key.
+const ahead = 64
+
+func (r *Reader) record(position int64, key []byte) (data []byte, match bool, err error) {
+	if position > r.size {
 		return nil, false, ErrFormat
 	}
-	if int(klen) != len(key) {
-		return nil, false, nil
-	}
-	b := make([]byte, len(key))
-	if err := r.read(b, pos+8); err != nil || string(b) != string(key) {
+	b := make([]byte, min(int64(8+len(key)+ahead), r.size-position))
+	if err := r.read(b, position); err != nil {
 		return nil, false, err
 	}
+	if len(b) < 8 {
+		return nil, false, ErrFormat
+	}
+	klen, dlen := pair(b)
+	b = b[8:]
+	end := position + 8 + int64(klen) + int64(dlen)
+	if end > r.size {
+		return nil, false, ErrFormat
+	}
+	if int64(klen) != int64(len(key)) || string(b[:klen]) != string(key) {
+		return nil, false, nil
+	}
+	if b = b[klen:]; len(b) >= int(dlen) {
+		return b[:dlen:dlen], true, nil
+	}
 	data = make([]byte, dlen)
-	return data, true, r.read(data, pos+8+int64(klen))
+	return data, true, r.read(data, end-int64(dlen))
 }
 
-func (r *Reader) pair(off int64) (a, b uint32, err error) {
-	var p [8]byte
-	if err := r.read(p[:], off); err != nil {
-		return 0, 0, err
-	}
-	return binary.LittleEndian.Uint32(p[:4]), binary.LittleEndian.Uint32(p[4:]), nil
+// pair unpacks the two numbers in front of b.
+func pair(b []byte) (uint32, uint32) {
+	return binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
 }
 
 func (r *Reader) read(b []byte, off int64) error {
@@ -140,28 +189,4 @@ func Hash(key []byte) uint32 {
 		h = h*33 ^ uint32(c)
 	}
 	return h
-}
-
-// ErrTooBig means that the database would exceed the format's 4 GiB.
-var ErrTooBig = cdb.ErrTooMuchData
-
-// Writer adds records to a database. Of several records under one key, Get
-// finds the first.
-type Writer struct{ w *cdb.Writer }
-
-// Add adds a record.
-func (w *Writer) Add(key, data []byte) error { return w.w.Put(key, data) }
-
-// Write writes a database into the empty file f. It does not sync: whoever puts
-// the file in the place of an older one does that before the rename.
-func Write(f fsys.File, fill func(*Writer) error) error {
-	lib, err := cdb.NewWriter(f, nil)
-	if err != nil {
-		return err
-	}
-	if err := fill(&Writer{lib}); err != nil {
-		return err
-	}
-	_, err = lib.Freeze()
-	return err
 }

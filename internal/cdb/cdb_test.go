@@ -1,10 +1,12 @@
 package cdb
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -185,6 +187,126 @@ func TestReaderOfAReplacedDatabase(t *testing.T) {
 	}
 }
 
+// A hash of 0 is one like any other. (The address is real.)
+func TestHashZero(t *testing.T) {
+	const zero = "39.160.226.88"
+	if Hash([]byte(zero)) != 0 {
+		t.Fatal(Hash([]byte(zero)))
+	}
+	records := []record{{zero, "here"}}
+	for i := 0; len(records) < 20; i++ { // and others that want its slot
+		if key := fmt.Sprint(i); Hash([]byte(key))%tables == 0 {
+			records = append(records, record{key, key})
+		}
+	}
+	r := build(t, t.TempDir(), records)
+	for _, c := range records {
+		if data, found, err := r.Get([]byte(c.key)); string(data) != c.data || !found || err != nil {
+			t.Errorf("%q: %q, %v, %v", c.key, data, found, err)
+		}
+	}
+}
+
+// Long data is read apart from its key.
+func TestLongData(t *testing.T) {
+	var records []record
+	for n := range 3 * ahead {
+		records = append(records, record{fmt.Sprint("key", n), strings.Repeat("d", n)})
+	}
+	r := build(t, t.TempDir(), records)
+	for _, c := range records {
+		if data, found, err := r.Get([]byte(c.key)); string(data) != c.data || !found || err != nil {
+			t.Errorf("%q: %q, %v, %v", c.key, data, found, err)
+		}
+	}
+}
+
+// hostile returns a database whose only table, that of key, has slots slots,
+// each made by slot.
+func hostile(key string, slots int, slot func(i int) (hash, position uint32), records string) []byte {
+	le := binary.LittleEndian
+	file := make([]byte, headerSize)
+	file = append(file, records...)
+	h := Hash([]byte(key))
+	le.PutUint32(file[h%tables*8:], uint32(len(file)))
+	le.PutUint32(file[h%tables*8+4:], uint32(slots))
+	for i := range slots {
+		hash, position := slot(i)
+		file = le.AppendUint32(file, hash)
+		file = le.AppendUint32(file, position)
+	}
+	return file
+}
+
+// Databases made to keep a reader busy, or to make it read elsewhere.
+func TestHostile(t *testing.T) {
+	const key = "10.0.0.1"
+	h := Hash([]byte(key))
+	other := "\x08\x00\x00\x00\x00\x00\x00\x0010.0.0.2"
+	for _, tt := range []struct {
+		name string
+		file []byte
+		err  error
+	}{
+		{"no empty slot", hostile(key, 1000, func(int) (uint32, uint32) { return h + 1, headerSize }, other), nil},
+		{"every slot has the hash", hostile(key, 1000, func(int) (uint32, uint32) { return h, headerSize }, other), nil},
+		{"without end", hostile(key, maxRecords+1, func(int) (uint32, uint32) { return h, headerSize }, other), ErrFormat},
+		{"a record that is the table", hostile(key, 4, func(i int) (uint32, uint32) { return h, uint32(headerSize + 8*i) }, ""), ErrFormat},
+		{"a record that is the header", hostile(key, 1, func(int) (uint32, uint32) { return h, 8 }, ""), nil},
+		{"a record behind the end", hostile(key, 1, func(int) (uint32, uint32) { return h, 1 << 31 }, ""), ErrFormat},
+		{"a record at the end", hostile(key, 1, func(int) (uint32, uint32) { return h, headerSize + 4 }, ""), ErrFormat},
+		{"data to 4 GiB", hostile(key, 1, func(int) (uint32, uint32) { return h, headerSize }, "\x08\x00\x00\x00\xff\xff\xff\xff10.0.0.1"), ErrFormat},
+		{"a key of 4 GiB", hostile(key, 1, func(int) (uint32, uint32) { return h, headerSize }, "\xff\xff\xff\xff\x00\x00\x00\x0010.0.0.1"), ErrFormat},
+	} {
+		r, err := newReader(memory{nil, tt.file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, found, err := r.Get([]byte(key)); found || data != nil || err != tt.err {
+			t.Errorf("%s: %q, %v, %v", tt.name, data, found, err)
+		}
+	}
+}
+
+// A table of 4 GiB, all holes, takes no time.
+func TestHugeTable(t *testing.T) {
+	file := hostile("a", 0, nil, "")
+	const slots = 1 << 29
+	for i := range tables {
+		binary.LittleEndian.PutUint32(file[8*i:], headerSize)
+		binary.LittleEndian.PutUint32(file[8*i+4:], slots-1000)
+	}
+	name := t.TempDir() + "/huge"
+	if err := os.WriteFile(name, file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, slots*8); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	r, err := Open(fsys.OS{}, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, found, err := r.Get([]byte("a")); found || err != nil {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// What would be behind 4 GiB is refused before it is written.
+func TestTooBig(t *testing.T) {
+	w := &Writer{out: bufio.NewWriter(io.Discard), at: 1<<32 - 30}
+	if err := w.Add([]byte("key"), []byte("0123456789")); err != nil {
+		t.Error(err)
+	}
+	if err := w.Add([]byte("key"), []byte("0")); err != errTooBig {
+		t.Error(err)
+	}
+	if _, err := w.finish(); err != errTooBig { // 16 bytes of a table
+		t.Error(err)
+	}
+}
+
 // What fill cannot do is Write's error.
 func TestWriteFails(t *testing.T) {
 	f, err := fsys.OS{Root: t.TempDir()}.Open("f", fsys.WRONLY|fsys.CREATE, 0o644)
@@ -208,6 +330,10 @@ func (m memory) ReadAt(b []byte, off int64) (int, error) {
 	return bytes.NewReader(m.bytes).ReadAt(b, off)
 }
 
+func (m memory) Stat() (fsys.Info, error) {
+	return fsys.Info{Mode: syscall.S_IFREG, Size: int64(len(m.bytes))}, nil
+}
+
 func FuzzGet(f *testing.F) {
 	dir := f.TempDir()
 	build(f, dir, []record{{"a", "1"}, {"b", "2"}})
@@ -225,7 +351,10 @@ func FuzzGet(f *testing.F) {
 		file := make([]byte, headerSize, headerSize+len(rest))
 		copy(file[Hash(key)&255*8:][:8], pair)
 		file = append(file, rest...)
-		r := &Reader{memory{nil, file}, int64(len(file))}
+		r, err := newReader(memory{nil, file})
+		if err != nil {
+			t.Fatal(err)
+		}
 		start := time.Now()
 		data, found, err := r.Get(key)
 		if found && err == nil && !bytes.Contains(file, append(bytes.Clone(key), data...)) {
