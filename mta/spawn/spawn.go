@@ -35,7 +35,7 @@ const (
 	// limit is what a delivery number of one byte can count to. (The C
 	// programs say 120; qmail-send takes the smaller of this and its control
 	// files.)
-	limit = 255
+	limit = layout.Spawn
 
 	// fieldSize bounds each string of a command, far above any address that
 	// qmail-queue takes.
