@@ -28,7 +28,7 @@ type details struct {
 	Up         bool    `json:"up"`
 	PID        *int    `json:"pid"`
 	Since      *string `json:"since"`
-	Seconds    int64   `json:"seconds"`
+	Seconds    uint64  `json:"seconds"`
 	Ready      bool    `json:"ready"`
 	ReadySince *string `json:"readySince"`
 	Paused     bool    `json:"paused"`

@@ -67,10 +67,16 @@ func svc(_ context.Context, env *proc.Env) error {
 func order(env *proc.Env, name string, orders []byte) error {
 	dir, err := Open(env, name)
 	if err != nil {
-		return strerr.Unable("chdir to", name, err)
+		return unableToEnter(name, err)
 	}
 	defer dir.Close()
 	return control(dir, name, orders)
+}
+
+// unableToEnter is for a directory that cannot be opened. (Verb and name are
+// one, because an empty name is told too.)
+func unableToEnter(name string, err error) error {
+	return strerr.Unable("chdir to "+strerr.Clean(name), "", err)
 }
 
 func control(dir *Dir, name string, orders []byte) error {

@@ -19,7 +19,7 @@ func svok(_ context.Context, env *proc.Env) error {
 	name := env.Args[1]
 	dir, err := Open(env, name)
 	if err != nil {
-		return strerr.Unable("chdir to", name, err)
+		return unableToEnter(name, err)
 	}
 	defer dir.Close()
 	switch err := dir.OK(); err {

@@ -9,6 +9,7 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/tai"
 )
 
 // Svstat prints one line for each service directory.
@@ -85,14 +86,22 @@ func examine(env *proc.Env, name string) (v view) {
 
 // age is how long a service is as it is, in whole seconds: they are compared as
 // clocks without nanoseconds would be, and a label from the future is 0 old.
-func (s *Status) age(now time.Time) int64 { return max(0, now.Unix()-s.Stamp.Unix()) }
+// Labels that no clock has made count as in C (tai_less.c, tai_approx.c):
+// without a sign, and rounded where a double has no room.
+func (s *Status) age(now time.Time) uint64 {
+	then, when := tai.Offset+uint64(s.Stamp.Unix()), tai.Offset+uint64(now.Unix())
+	if when < then {
+		return 0
+	}
+	return uint64(float64(when - then))
+}
 
 func (s *Status) describe(normallyUp bool, now time.Time) string {
 	text := "down "
 	if s.PID != 0 {
 		text = "up (pid " + strconv.Itoa(s.PID) + ") "
 	}
-	text += strconv.FormatInt(s.age(now), 10) + " seconds"
+	text += strconv.FormatUint(s.age(now), 10) + " seconds"
 	if s.PID != 0 {
 		if !normallyUp {
 			text += ", normally down"

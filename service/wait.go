@@ -111,7 +111,7 @@ func newWait(env *proc.Env, g goal, names []string) (*wait, error) {
 func (w *wait) open(name string) (_ *waited, err error) {
 	s := &waited{name: name}
 	if s.dir, err = Open(w.env, name); err != nil {
-		return nil, strerr.Unable("chdir to", name, err)
+		return nil, unableToEnter(name, err)
 	}
 	if s.ok, err = s.dir.openOK(); err != nil && err != unix.ENXIO && err != unix.ENOENT {
 		s.dir.Close()
