@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 
 	"paperpath/internal/cdb"
@@ -25,17 +26,17 @@ func tcprules(_ context.Context, env *proc.Env) error {
 	if len(env.Args) < 3 {
 		return proc.ErrUsage
 	}
-	return replace(fsys.OS{Root: env.Dir}, env.Files[0], env.Args[1], env.Args[2])
+	return replace(fsys.OS{Root: env.Dir}, env.Files[0], env.Args[1], env.Args[2], env.Warn)
 }
 
 // replace compiles the rules that in holds into the database name. Until the new
 // one, written under the name tmp, is whole and on the disk, the old one stays.
-func replace(fs fsys.FS, in io.Reader, name, tmp string) error {
+func replace(fs fsys.FS, in io.Reader, name, tmp string, warn func(error)) error {
 	f, err := fs.Open(tmp, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
 	if err != nil {
 		return strerr.Unable("create", tmp, err)
 	}
-	err = cdb.Write(f, func(w *cdb.Writer) error { return compileAll(in, w) })
+	err = cdb.Write(f, func(w *cdb.Writer) error { return compileAll(in, w, warn) })
 	if err == nil {
 		err = f.Sync()
 	}
@@ -64,30 +65,40 @@ type inputError struct{ Err error }
 
 func (e *inputError) Error() string { return e.Err.Error() }
 
-func compileAll(in io.Reader, w *cdb.Writer) error {
+func compileAll(in io.Reader, w *cdb.Writer, warn func(error)) error {
+	number := 0
+	c := &compiler{
+		add: func(address, data string) error { return w.Add([]byte(address), []byte(data)) },
+		warn: func(address string, about error) {
+			warn(errors.New(position(number) + show(address) + " " + about.Error()))
+		},
+	}
 	r := bufio.NewReader(in)
 	for {
 		l, err := line.Read(r, '\n', maxLine)
 		if err != nil && err != io.EOF {
 			return &inputError{strerr.Unable("read", "input", err)}
 		}
+		number++
 		if len(l) > 0 && l[0] != '#' {
 			text := strings.TrimRight(string(l), "\n \t")
-			ok, err := compile(text, func(address, data string) error {
-				return w.Add([]byte(address), []byte(data))
-			})
+			bad, err := c.compile(text)
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if bad != nil {
+				// C's own line, which says neither where nor why, comes last.
+				warn(errors.New(position(number) + bad.Error()))
 				return &inputError{proc.Permanent(errors.New("unable to parse this line: " + show(text)))}
 			}
 		}
 		if err == io.EOF {
-			return nil
+			return c.finish()
 		}
 	}
 }
+
+func position(number int) string { return "line " + strconv.Itoa(number) + ": " }
 
 // show cleans a line for a terminal; tabs between words may stay.
 func show(line string) string {

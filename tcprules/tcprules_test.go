@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -17,13 +20,15 @@ import (
 	"paperpath/internal/proc/proctest"
 )
 
-// records compiles one line.
-func records(line string) (list []string, ok bool) {
-	ok, err := compile(line, func(address, data string) error {
-		list = append(list, address+" "+strings.ReplaceAll(data, "\x00", ";"))
-		return nil
-	})
-	return list, ok && err == nil
+// lineCompiler is a compiler that lists the records.
+func lineCompiler(list *[]string, warnings *[]string) *compiler {
+	return &compiler{
+		add: func(address, data string) error {
+			*list = append(*list, address+" "+strings.ReplaceAll(data, "\x00", ";"))
+			return nil
+		},
+		warn: func(address string, about error) { *warnings = append(*warnings, address+" "+about.Error()) },
+	}
 }
 
 func TestCompile(t *testing.T) {
@@ -49,33 +54,78 @@ func TestCompile(t *testing.T) {
 		{"no colon", []string{}},
 		{"", []string{}},
 		{"[2001:DB8:0::1]:deny", []string{"2001:db8::1 D;"}},
-		{"[2001:db8:ffff::/32]:allow,A=\"[:]\"", []string{"2001:db8::/32 +A=[:];"}},
-		{"[::1/128]:allow", []string{"::1 "}},
+		{"2001:DB8:0::1:deny", []string{"2001:db8::1 D;"}},
+		{"[2001:db8::/32]:allow,A=\"[:]\"", []string{"2001:db8::/32 +A=[:];"}},
+		{"2001:db8::/32:deny", []string{"2001:db8::/32 D;"}},
+		{"[::1/128]:allow", []string{"::1/128 "}},
+		{"[::/0]:deny", []string{"::/0 D;"}},
 		{"joe@[::1]:deny", []string{"joe@::1 D;"}},
-
-		{"a:", nil},
-		{"a:Allow", nil},
-		{"a:allowed", nil},
-		{"a:allow,", nil},
-		{"a:allow,A", nil},
-		{"a:allow,A=", nil},
-		{"a:allow,A=\"", nil},
-		{"a:allow,A=\"x", nil},
-		{"a:allow,A=\"x\"B=\"y\"", nil},
-		{"a:allow A=\"x\"", nil},
-		{"1.a-9:deny", nil},
-		{"1.2-x:deny", nil},
-		{"1.2-3-4:deny", nil},
-		{"[127.0.0.1]:deny", nil},
-		{"[::ffff:1.2.3.4]:deny", nil}, // such a client has the address 1.2.3.4
-		{"[fe80::1%eth0]:deny", nil},
-		{"[::/0]:deny", nil}, // everybody, IPv4 too, is the empty address
-		{"[::1:deny", nil},
-		{"joe[::1]:deny", nil},
+		{"joe@::1:deny", []string{"joe@::1 D;"}},
+		{"10.0.0.0/8:deny", []string{"10.0.0.0/8 D;"}},
+		{"1.2.3.4/32:allow", []string{"1.2.3.4/32 "}},
+		{"0.0.0.0/0:allow", []string{"0.0.0.0/0 "}},
 	} {
-		list, ok := records(tt.line)
-		if ok != (tt.want != nil) || ok && !slices.Equal(list, tt.want) {
-			t.Errorf("%q: %q, %v; want %q", tt.line, list, ok, tt.want)
+		var list, warnings []string
+		bad, err := lineCompiler(&list, &warnings).compile(tt.line)
+		if bad != nil || err != nil || !slices.Equal(list, tt.want) || warnings != nil {
+			t.Errorf("%q: %q, %v, %v, %q; want %q", tt.line, list, bad, err, warnings, tt.want)
+		}
+	}
+}
+
+// Each mistake, and what is said about it.
+func TestMistakes(t *testing.T) {
+	for line, want := range map[string]error{
+		"a:":                         errNeither,
+		"a:Allow":                    errNeither,
+		"a:den":                      errNeither,
+		"a: allow":                   errNeither,
+		"a:allowed":                  errComma,
+		"a:deny A=\"x\"":             errComma,
+		"a:allow,A=\"x\"B=\"y\"":     errComma,
+		"a:allow,":                   errEquals,
+		"a:allow,A":                  errEquals,
+		"a:allow,A=":                 errNoValue,
+		"a:allow,A=\"":               errOpen,
+		"a:allow,A=\"x":              errOpen,
+		"1.a-9:deny":                 errRange,
+		"1.2-x:deny":                 errRange,
+		"1.2-3-4:deny":               errRange,
+		"10.0.0.0-10.0.0.9/8:deny":   nil,        // as in C
+		"[::ffff:1.2.3.4]:deny":      errNeither, // such a client has the address 1.2.3.4
+		"[::ffff:1.2.3.0/120]:deny":  errNeither,
+		"[fe80::1%eth0]:deny":        errNeither,
+		"[::1:deny":                  errNeither,
+		"joe[::1]:deny":              errNeither,
+		"joe@[::1/128]:deny":         errNeither,
+		"[2001:db8::/129]:deny":      errNeither,
+		"2001:db8::1::allow":         errNeither,
+		"[2001:db8::1]:allow,A=\"x":  errOpen,
+		"[2001:db8::1/64]:allow,A=x": errOpen,
+	} {
+		var list, warnings []string
+		if bad, err := lineCompiler(&list, &warnings).compile(line); bad != want || err != nil || bad != nil && list != nil {
+			t.Errorf("%q: %v, %v, %q; want %v", line, bad, err, list, want)
+		}
+	}
+}
+
+// What C accepts is accepted, but not in silence if it cannot be meant.
+func TestWarnings(t *testing.T) {
+	for _, tt := range []struct{ line, record, warning string }{
+		{"10.0.0.0/33:deny", "10.0.0.0/33 D;", "10.0.0.0/33 " + warnNobody.Error()},
+		{"10/8:deny", "10/8 D;", "10/8 " + warnNobody.Error()},
+		{"[127.0.0.1]:deny", "[127.0.0.1] D;", "[127.0.0.1] " + warnNobody.Error()},
+		{"joe@10.0.0.0/8:deny", "joe@10.0.0.0/8 D;", "joe@10.0.0.0/8 " + warnNobody.Error()},
+		{"10.1.2.3/8:deny", "10.0.0.0/8 D;", "10.1.2.3/8 " + warnHostBit.Error()},
+		{"[2001:db8:ffff::/32]:allow", "2001:db8::/32 ", "[2001:db8:ffff::/32] " + warnHostBit.Error()},
+		{"a/b@1.2.3.4:deny", "a/b@1.2.3.4 D;", ""},
+		{"=a/b:deny", "=a/b D;", ""},
+	} {
+		var list, warnings []string
+		bad, err := lineCompiler(&list, &warnings).compile(tt.line)
+		if bad != nil || err != nil || !slices.Equal(list, []string{tt.record}) || strings.Join(warnings, "") != tt.warning {
+			t.Errorf("%q: %q, %v, %v, %q", tt.line, list, bad, err, warnings)
 		}
 	}
 }
@@ -114,7 +164,7 @@ func TestBadTextChangesNothing(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	r = proctest.Run(&Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: filepath.Dir(file), In: ":allow\n1.2.3.4:permit \n"})
-	if r.Status != 100 || r.Err != "tcprules: fatal: unable to parse this line: 1.2.3.4:permit\n" {
+	if r.Status != 100 || r.Err != "tcprules: warning: line 2: neither allow nor deny behind the address\ntcprules: fatal: unable to parse this line: 1.2.3.4:permit\n" {
 		t.Errorf("%+v", r)
 	}
 	rule, err := Find(fsys.OS{}, file, &Client{IP: "1.2.3.4"})
@@ -131,7 +181,7 @@ func TestBadTextChangesNothing(t *testing.T) {
 // tcprules that said nothing leaves the new ones.
 func TestCut(t *testing.T) {
 	compile := func(fs fsys.FS, rules string) error {
-		return replace(fs, strings.NewReader(rules), "etc/rules.cdb", "etc/rules.tmp")
+		return replace(fs, strings.NewReader(rules), "etc/rules.cdb", "etc/rules.tmp", func(error) {})
 	}
 	old := func() *crashfs.FS {
 		fs := crashfs.New("etc")
@@ -202,6 +252,176 @@ func TestFindIPv6(t *testing.T) {
 	}
 }
 
+// Networks, the smallest first; the dotted form of one before the other.
+func TestFindNetworks(t *testing.T) {
+	const rules = "10.1.2.128/25:deny\n10.1.2.0/24:deny\n10.1.2.:deny\n10.1.0.0/20:deny\n10.1.:deny\n10.0.0.0/9:deny\n" +
+		"10.:deny\n10.0.0.0/8:deny\n=.example:deny\n0.0.0.0/0:deny\n10.1.2.200:deny\n10.1.2.201/32:deny\n=h.example:deny\n192.0.2.0/24:deny\n:deny\n"
+	file, r := build(t, rules)
+	if r.Status != 0 || r.Err != "" {
+		t.Fatalf("%+v", r)
+	}
+	for _, tt := range []struct{ ip, host, want string }{
+		{"10.1.2.200", "", "10.1.2.200"},
+		{"10.1.2.201", "", "10.1.2.201/32"},
+		{"10.1.2.201", "h.example", "=h.example"},
+		{"10.1.2.202", "", "10.1.2.128/25"},
+		{"10.1.2.1", "", "10.1.2."},
+		{"10.1.3.1", "x.example", "10.1.0.0/20"},
+		{"10.1.16.1", "x.example", "10.1."},
+		{"10.2.2.1", "x.example", "10.0.0.0/9"},
+		{"10.200.2.1", "x.example", "10."},
+		{"192.0.2.1", "x.example", "192.0.2.0/24"},
+		{"11.0.0.1", "x.example", "0.0.0.0/0"},
+		{"2001:db8::1", "x.example", "=.example"},
+		{"2001:db8::1", "", ""},
+		{"not an address", "x.example", "=.example"},
+	} {
+		rule, err := Find(fsys.OS{}, file, &Client{IP: tt.ip, Host: tt.host, HasHost: tt.host != ""})
+		if err != nil || rule == nil || rule.Address != tt.want {
+			t.Errorf("%s %s: %+v, %v; want %s", tt.ip, tt.host, rule, err, tt.want)
+		}
+	}
+}
+
+// A Database follows its file: replaced, written in place, damaged, gone and back.
+func TestDatabase(t *testing.T) {
+	file, r := build(t, "10.:allow\n")
+	if r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	db := NewDatabase(fsys.OS{}, file)
+	client := &Client{IP: "10.0.0.1"}
+	address := func() string {
+		rule, err := db.Find(client)
+		if err != nil {
+			return err.Error()
+		}
+		return rule.Address
+	}
+	compile := func(text string) []byte {
+		r := proctest.Run(&Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: filepath.Dir(file), In: text})
+		b, err := os.ReadFile(file)
+		if r.Status != 0 || err != nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return b
+	}
+	for range 3 {
+		if got := address(); got != "10." {
+			t.Error(got)
+		}
+	}
+	whole := compile("10.0.:allow\n")
+	if got := address(); got != "10.0." {
+		t.Error(got)
+	}
+	for _, step := range []struct {
+		do   func() error
+		want string
+	}{
+		{func() error { return os.WriteFile(file, whole[:len(whole)-1], 0o644) }, syscall.EPROTO.Error()},
+		{func() error { return os.WriteFile(file, nil, 0o644) }, syscall.EPROTO.Error()},
+		{func() error { return os.Remove(file) }, syscall.ENOENT.Error()},
+		{func() error { return os.WriteFile(file, whole, 0o644) }, "10.0."},
+		{func() error { compile("10.0.0.:allow\n"); return nil }, "10.0.0."},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := address(); got != step.want {
+			t.Errorf("%s, want %s", got, step.want)
+		}
+	}
+}
+
+// While the rules are replaced all the time each search sees one version: both
+// rules of a pair say the same.
+func TestDatabaseIsNeverHalf(t *testing.T) {
+	file, r := build(t, "10.0.0.1:deny\n10.0.0.0/24:deny\n")
+	if r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	db := NewDatabase(fsys.OS{}, file)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				rule, err := db.Find(&Client{IP: "10.0.0.1"})
+				if err != nil || rule == nil || explain(rule) != "rule "+rule.Address+":\ndeny connection\n" {
+					t.Errorf("%+v, %v", rule, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		// Never both in one file, and never none.
+		text := "10.0.0.1:deny\n"
+		if i%2 == 0 {
+			text = "10.0.0.0/24:deny\n"
+		}
+		r := proctest.Run(&Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: filepath.Dir(file), In: text})
+		if r.Status != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	close(done)
+	wg.Wait()
+}
+
+// However many rules there are, a search reads as much.
+func TestManyRules(t *testing.T) {
+	reads := func(rules int) int {
+		var text strings.Builder
+		for i := range rules {
+			text.WriteString("10." + strconv.Itoa(i>>16) + "." + strconv.Itoa(i>>8&255) + "." + strconv.Itoa(i&255) + ":deny\n")
+		}
+		file, r := build(t, text.String()+"172.16.0.0/12:deny\n:allow\n")
+		if r.Status != 0 {
+			t.Fatalf("%+v", r)
+		}
+		count := &counting{FS: fsys.OS{}}
+		db := NewDatabase(count, file)
+		for range 2 { // the first one opens
+			count.reads = 0
+			if rule, err := db.Find(&Client{IP: "192.0.2.1"}); err != nil || rule == nil || rule.Address != "" {
+				t.Fatalf("%+v, %v", rule, err)
+			}
+		}
+		return count.reads
+	}
+	if few, many := reads(10), reads(100_000); many > few+10 {
+		t.Errorf("%d reads with 10 rules, %d with 100 000", few, many)
+	}
+}
+
+// counting counts reads.
+type counting struct {
+	fsys.FS
+	reads int
+}
+
+func (c *counting) Open(name string, flags int, perm uint32) (fsys.File, error) {
+	f, err := c.FS.Open(name, flags, perm)
+	return countingFile{f, c}, err
+}
+
+type countingFile struct {
+	fsys.File
+	c *counting
+}
+
+func (f countingFile) ReadAt(b []byte, off int64) (int, error) {
+	f.c.reads++
+	return f.File.ReadAt(b, off)
+}
+
 // Whatever befell the file, nobody is let in because of it.
 func TestDamage(t *testing.T) {
 	file, r := build(t, "10.0.0.1:deny\n10.:deny\n:deny\n")
@@ -242,9 +462,15 @@ func naive(rules map[string]string, c *Client) (address string, ok bool) {
 	if c.HasHost {
 		keys = append(keys, "="+c.Host)
 	}
-	for p := c.IP; p != ""; p = p[:len(p)-1] {
-		if strings.HasSuffix(p, ".") {
-			keys = append(keys, p)
+	a, err := netip.ParseAddr(c.IP)
+	for bits := 128; bits >= 0; bits-- {
+		for i := range c.IP {
+			if p := c.IP[:i+1]; 8*strings.Count(p, ".") == bits && strings.HasSuffix(p, ".") {
+				keys = append(keys, p)
+			}
+		}
+		if p, e := a.Prefix(bits); err == nil && e == nil {
+			keys = append(keys, p.String())
 		}
 	}
 	if c.HasHost {
@@ -267,9 +493,11 @@ func FuzzRules(f *testing.F) {
 	f.Add("1.2.3.4:allow\n1.2.:deny,A=\"x\"\n=.b:allow\n:deny\n", "1.2.3.4", "a.b", "joe", true)
 	f.Add("joe@1.2.3.4-6:deny\n=:allow\n", "1.2.3.5", "", "joe", false)
 	f.Add("[::1]:deny\n#x\n:allow", "..", ".", "", true)
+	f.Add("10.0.0.0/8:deny\n10.:allow\n[2001:db8::/32]:deny\n:allow", "10.1.2.3", ".", "", true)
+	f.Add("10.0.0.0/8:deny\n10.:allow\n[2001:db8::/32]:deny\n::/0:allow", "2001:db8::5", ".", "", true)
 	f.Fuzz(func(t *testing.T, text, ip, host, info string, known bool) {
-		if strings.IndexByte(ip, ':') >= 0 || len(text) > 1<<12 {
-			return // the naive matcher knows IPv4
+		if strings.Count(ip, ".") > 16 || len(text) > 1<<12 {
+			return
 		}
 		file, r := build(t, text)
 		rules := map[string]string{}
@@ -277,13 +505,13 @@ func FuzzRules(f *testing.F) {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
-			ok, _ := compile(strings.TrimRight(line, " \t"), func(address, data string) error {
+			c := &compiler{warn: func(string, error) {}, add: func(address, data string) error {
 				if _, again := rules[address]; !again {
 					rules[address] = data
 				}
 				return nil
-			})
-			if !ok {
+			}}
+			if bad, _ := c.compile(strings.TrimRight(line, " \t")); bad != nil {
 				if _, err := os.Stat(file); r.Status != 100 || err == nil {
 					t.Errorf("%q: %+v", line, r)
 				}
