@@ -78,6 +78,10 @@ type Env struct {
 	Files [8]File // never nil: a closed descriptor is Closed
 	Dir   string  // paths are relative to it; "" is the process's own
 
+	// PID is what logs call this run of the program: the process's number or,
+	// inside a server, the connection's.
+	PID int
+
 	// Next runs argv in place of this program, with the environment, files
 	// and directory of env. In a process of its own that is execve, and Next
 	// returns only if it failed.
@@ -122,6 +126,10 @@ func Verbatim(status int, text string) error {
 type Exit int
 
 func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// BrokenPipe ends a program as SIGPIPE would, with the status by which a shell
+// knows that; in a process of its own it is the signal.
+const BrokenPipe = Exit(128 + syscall.SIGPIPE)
 
 // ErrUsage ends a program with its usage line.
 var ErrUsage = errors.New("usage")

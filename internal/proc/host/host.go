@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"paperpath/internal/limit"
 	"paperpath/internal/proc"
@@ -36,7 +37,11 @@ func Main(p *proc.Program) {
 			env.Files[i] = proc.Closed{}
 		}
 	}
-	os.Exit(proc.Run(context.Background(), p, env))
+	status := proc.Run(context.Background(), p, env)
+	if status == int(proc.BrokenPipe) {
+		sys.Die(syscall.SIGPIPE)
+	}
+	os.Exit(status)
 }
 
 // exec returns Next for a process of its own, which began with the environment
