@@ -1,13 +1,18 @@
 package multilog
 
 import (
-	"os"
-	"os/signal"
-	"sync/atomic"
-	"syscall"
+	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
+)
+
+const (
+	// bufferSize is how much is read at once: what a pipe holds.
+	bufferSize = 64 << 10
+	// pipeSize is what a pipe is given room for when its writer fills it all
+	// the time: writer and reader then wait for each other less often.
+	pipeSize = 256 << 10
 )
 
 // An input is stdin and the two signals that are obeyed between reads only:
@@ -15,58 +20,61 @@ import (
 // the end of the line, so that stdin is left at the first byte that somebody
 // else is to process (flushread in multilog.c).
 type input struct {
-	file proc.File
-	fd   *sys.FD // the same; nil if there is no descriptor, and no signals
-	wake *sys.FD // becomes readable with each signal
+	file    proc.File
+	fd      *sys.FD // the same; nil if there is no descriptor, and no signals
+	signals *sys.Caught
+	poll    [2]unix.PollFd // signals and fd
 
-	stop func()
-
-	term, alarm atomic.Bool
+	term, alarm bool
 	midLine     bool // the last byte read was not a line feed
+	busy        bool // the last read filled the buffer
+	widened     bool // the pipe has more room than it was made with
 }
 
 func openInput(file proc.File) (*input, error) {
-	in := &input{file: file, stop: func() {}}
+	in := &input{file: file}
 	fd, ok := file.(*sys.FD)
 	if !ok {
 		return in, nil
 	}
-	r, w, err := sys.Pipe()
+	signals, err := sys.Catch(unix.SIGTERM, unix.SIGALRM)
 	if err != nil {
 		return nil, err
 	}
-	in.fd, in.wake = fd, r
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGALRM)
-	go func() {
-		for s := range signals {
-			if s == syscall.SIGTERM {
-				in.term.Store(true)
-			} else {
-				in.alarm.Store(true)
-			}
-			w.Write([]byte{0})
-		}
-		w.Close()
-	}()
-	in.stop = func() {
-		signal.Stop(signals)
-		close(signals)
-		r.Close()
+	in.fd, in.signals = fd, signals
+	in.poll = [2]unix.PollFd{
+		{Fd: int32(signals.R.Fd()), Events: unix.POLLIN},
+		{Fd: int32(fd.Fd()), Events: unix.POLLIN},
 	}
 	return in, nil
 }
 
-// read fills buf from stdin. rotate: ALRM came, and nothing was read. more is
-// false at the end of the input, for which a read error counts too.
-func (in *input) read(buf []byte) (n int, rotate, more bool) {
+func (in *input) close() {
+	if in.signals != nil {
+		in.signals.Close()
+	}
+}
+
+// A next is what there is to be done.
+type next int
+
+const (
+	bytesCame next = iota
+	rotateNow      // ALRM came, and nothing was read
+	inputEnds      // the end, TERM at the end of a line, or an error
+	idleNow        // after a flood: nothing is there to be read just now
+)
+
+// read fills buf from stdin.
+func (in *input) read(buf []byte) (int, next) {
 	for {
-		if in.alarm.Swap(false) {
-			return 0, true, true
+		if in.alarm {
+			in.alarm = false
+			return 0, rotateNow
 		}
-		if in.term.Load() {
+		if in.term {
 			if !in.midLine {
-				return 0, false, false
+				return 0, inputEnds
 			}
 			buf = buf[:1]
 		}
@@ -75,20 +83,50 @@ func (in *input) read(buf []byte) (n int, rotate, more bool) {
 		}
 		// Wait for both: a signal that comes just before the read must not
 		// find us blocked in it.
-		signalled, _, err := sys.WaitReadable(in.wake, in.fd)
-		if err != nil {
-			return 0, false, false
+		wait := -1
+		if in.busy {
+			wait = 0
 		}
-		if !signalled {
-			break
+		ready, err := unix.Poll(in.poll[:], wait)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, inputEnds
+		case ready == 0:
+			in.busy = false
+			return 0, idleNow
+		case in.poll[0].Revents != 0:
+			in.note()
+			continue
 		}
-		var seen [64]byte
-		in.wake.Read(seen[:])
+		break
 	}
 	n, err := in.file.Read(buf)
 	if n == 0 || err != nil {
-		return 0, false, false
+		return 0, inputEnds
 	}
 	in.midLine = buf[n-1] != '\n'
-	return n, false, true
+	if full := n == len(buf) && n >= bufferSize/2; full && in.busy && !in.widened {
+		// Whoever lacks the right to so much, or has no pipe, goes on as before.
+		unix.FcntlInt(in.fd.Fd(), unix.F_SETPIPE_SZ, pipeSize)
+		in.widened = true
+	} else if full {
+		in.busy = in.fd != nil
+	}
+	return n, bytesCame
+}
+
+// note reads which signals came.
+func (in *input) note() {
+	var came [64]byte
+	n, _ := in.signals.R.Read(came[:])
+	for _, sig := range came[:n] {
+		switch unix.Signal(sig) {
+		case unix.SIGTERM:
+			in.term = true
+		case unix.SIGALRM:
+			in.alarm = true
+		}
+	}
 }

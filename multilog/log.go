@@ -2,6 +2,7 @@ package multilog
 
 import (
 	"bytes"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,33 +16,42 @@ import (
 //	current            lines as they come; 0644 while we write it, 0744 when it
 //	                   is whole, synced and nobody writes it
 //	@<TAI64N label>.s  an old log, whole and synced; the label is its end
-//	@<TAI64N label>.u  one that was being written at a crash: it may be cut
+//	@<TAI64N label>.u  one that is not, yet; after a crash it may be cut
 //	lock               flock(2)ed by the multilog that writes
 //	previous           what was current, on its way to an old log
 //	state newstate     what the processor wants to remember, and what it writes
 //	processed          what it made of previous; 0744 when it is done
 //
-// Rotation moves through these states; [log.open] takes up each of them:
+// Rotation moves through these states; [log.open] takes up each of them, and
+// those of the C program, which goes by "previous" without a processor, too:
 //
-//	current 0644 → synced → previous 0644 → previous 0744 → also @….s → gone
-//	               with a processor: previous 0744 → also processed 0744
-//	                 → processed alone → also @….s → gone
+//	current 0644 → @….u 0644 → synced → @….u 0744 → @….s   ([settler])
+//
+//	with a processor:
+//	current 0644 → synced → previous 0644 → previous 0744 → also processed 0744
+//	             → processed alone → also @….s → gone
 type log struct {
-	fs        fsys.FS // names begin at the directory
-	name      string  // as it is shown
-	path      string  // from the process's directory
-	size      int     // of current at most
-	keep      int     // so many old logs are one too many
-	processor *string // nil for none
-	start     starter
+	fs   fsys.FS // names begin at the directory
+	name string  // as it is shown
+	path string  // from the process's directory
+	settings
+	start starter
 
 	// pause tells of trouble and waits.
 	pause func(what string, cause error)
 
 	current  fsys.File
-	bytes    int    // in current
-	buf      []byte // not yet in current
-	selected bool   // the line goes here
+	bytes    int  // in current
+	promised bool // current has lines that an earlier multilog has synced
+	settler
+}
+
+// settings are what the words before a log say of it.
+type settings struct {
+	size      int     // of current at most
+	keep      int     // so many old logs are one too many
+	total     int     // they have so many bytes at most; 0: any number
+	processor *string // nil for none
 }
 
 const (
@@ -66,6 +76,7 @@ func (l *log) open() error {
 	}
 	if err == nil && st.Mode&safeBit != 0 {
 		l.bytes = int(st.Size)
+		l.promised = true
 		return l.openCurrent("append to")
 	}
 
@@ -135,12 +146,7 @@ func (l *log) syncDir() {
 	})
 }
 
-// flush writes what has been collected.
-func (l *log) flush() {
-	l.write(l.buf)
-	l.buf = l.buf[:0]
-}
-
+// write appends b, which ends files where they must end.
 func (l *log) write(b []byte) {
 	for len(b) > 0 {
 		if l.bytes >= l.size {
@@ -175,23 +181,46 @@ func (l *log) fits(b []byte) int {
 // rotate makes an old log of current and begins a new one (fullcurrent in
 // multilog.c).
 func (l *log) rotate() {
+	if l.processor != nil {
+		l.rotateThrough()
+		return
+	}
+	name := l.unused()
+	gone := false
+	l.insist("unable to rename current to "+name+" in directory "+l.name, func() error {
+		err := l.fs.Rename("current", name)
+		gone = err == syscall.ENOENT
+		if gone {
+			return nil // somebody removed the file; no lines wait for it
+		}
+		return err
+	})
+	if l.promised {
+		l.syncDir() // the new current must not take the name while it is the old one's only
+		l.promised = false
+	}
+	full := full{l.current, name, l.bytes}
+	l.create()
+	if gone {
+		full.file.Close()
+		return
+	}
+	l.settle(full)
+}
+
+// rotateThrough has the processor make the old log.
+func (l *log) rotateThrough() {
 	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
 	l.current.Close()
 	l.insist("unable to rename current to previous in directory "+l.name, func() error {
 		err := l.fs.Rename("current", "previous")
 		if err == syscall.ENOENT {
-			return nil // somebody removed the file; no lines wait for it
+			return nil
 		}
 		return err
 	})
-	l.syncDir() // the new current must not take the name while it is the old one's only
-	l.insist("unable to create "+l.name+"/current", func() (err error) {
-		l.current, err = l.fs.Open("current", appendFlags, 0600)
-		return err
-	})
-	l.bytes = 0
-	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeOpen) })
-
+	l.syncDir() // as in rotate
+	l.create()
 	gone := false
 	l.insist("unable to set mode of "+l.name+"/previous", func() error {
 		err := l.fs.Chmod("previous", modeSafe)
@@ -201,14 +230,19 @@ func (l *log) rotate() {
 		}
 		return err
 	})
-	switch {
-	case gone:
-	case l.processor == nil:
-		l.finish("previous", "s")
-	default:
+	if !gone {
 		l.process()
 		l.finish("processed", "s")
 	}
+}
+
+// create begins a new current.
+func (l *log) create() {
+	l.insist("unable to create "+l.name+"/current", func() (err error) {
+		l.current, err = l.fs.Open("current", appendFlags, modeOpen)
+		return err
+	})
+	l.bytes = 0
 }
 
 // finish gives file its name as an old log, and removes the oldest if there
@@ -242,7 +276,7 @@ func (l *log) finish(file, code string) {
 	// goes: link(2) alone promises that to nobody.
 	l.syncDir()
 	l.remove(file)
-	l.trim()
+	l.trim("")
 }
 
 func (l *log) remove(file string) {
@@ -285,17 +319,19 @@ func (l *log) old() (names []string) {
 	return kept
 }
 
-// trim removes the oldest logs until there are fewer than keep.
-func (l *log) trim() {
+// trim removes the oldest logs until there are fewer than keep, and no more
+// bytes than total allows. Those behind last, if it is not "", do not count:
+// they are not safe yet.
+func (l *log) trim(last string) {
 	for {
 		names := l.old()
-		if len(names) < l.keep {
+		if last != "" {
+			names = slices.DeleteFunc(names, func(name string) bool { return name > last })
+		}
+		if len(names) == 0 || len(names) < l.keep && l.fitsTotal(names) {
 			return
 		}
-		oldest := names[0]
-		for _, name := range names {
-			oldest = min(oldest, name)
-		}
+		oldest := slices.Min(names)
 		err := l.fs.Remove(oldest)
 		if err == syscall.EISDIR {
 			return // not a log of ours, and no reason to stop logging
@@ -306,8 +342,48 @@ func (l *log) trim() {
 	}
 }
 
+func (l *log) fitsTotal(names []string) bool {
+	if l.total == 0 {
+		return true
+	}
+	bytes := int64(0)
+	for _, name := range names {
+		if st, err := l.fs.Lstat(name); err == nil {
+			bytes += st.Size
+		}
+	}
+	return bytes <= int64(l.total)
+}
+
 // close leaves current synced and marked as whole.
 func (l *log) close() {
+	l.settled()
 	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
 	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeSafe) })
+}
+
+// openLog makes the directory if it must, locks it against other multilogs and
+// puts it in order.
+func openLog(l *log, root fsys.OS, name, base string) error {
+	l.name = name
+	l.path = name
+	if base != "" && name[0] != '/' {
+		l.path = base + "/" + name
+	}
+	root.Mkdir(name, 0700) // opening it will tell
+	dir, err := root.Held(name)
+	if err != nil {
+		return strerr.Unable("open directory", name, err)
+	}
+	l.fs = dir
+	// Opened by its name relative to the held directory and kept open for as
+	// long as the process lives: closing it would give the lock away.
+	lock, err := dir.Open("lock", appendFlags, 0600)
+	if err == nil {
+		err = lock.(fsys.Locker).Lock(false)
+	}
+	if err != nil {
+		return strerr.Unable("lock directory", name, err)
+	}
+	return l.open()
 }

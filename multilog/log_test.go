@@ -16,9 +16,9 @@ import (
 )
 
 // testLog is a log whose files end at the first line feed from byte 200 on,
-// and whose pauses take no time.
+// whose pauses take no time, and which settles a full file before it goes on.
 func testLog(t *testing.T, fs fsys.FS) *log {
-	l := &log{fs: fs, name: "./main", size: window + 200, keep: 100}
+	l := &log{fs: fs, name: "./main", settings: settings{size: window + 200, keep: 100}}
 	pauses := 0
 	l.pause = func(what string, err error) {
 		if pauses++; pauses > 1000 {
@@ -125,7 +125,7 @@ func mode(t *testing.T, fs fsys.FS, name string) uint32 {
 }
 
 func TestFileEnds(t *testing.T) {
-	l := log{size: 4096}
+	l := log{settings: settings{size: 4096}}
 	for _, c := range []struct {
 		have int
 		text string
@@ -187,17 +187,20 @@ func TestCuts(t *testing.T) {
 			}
 			promises = append(promises, promise{at, finished, written})
 		}
-		// What was in current when it was synced is safe from then on.
+		// What was in current when it was synced is safe when its name is.
 		synced := map[int]string{}
+		text := ""
 		for _, call := range fs.Log() {
-			if call.Op != "sync" || call.Name != "current" {
-				continue
-			}
-			for _, p := range promises {
-				if p.at > call.N { // this write made the rotation
-					synced[call.N] = p.written
-					break
+			switch {
+			case call.Op == "sync" && call.Name == "current":
+				for _, p := range promises {
+					if p.at > call.N { // this write made the rotation
+						text = p.written
+						break
+					}
 				}
+			case call.Op == "syncdir":
+				synced[call.N] = text
 			}
 		}
 		last := promises[len(promises)-1]

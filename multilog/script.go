@@ -1,32 +1,35 @@
 package multilog
 
 import (
-	"syscall"
+	"errors"
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 )
 
-// A script is a parsed one, with everything open that it names, and the line
-// that it is being applied to.
+// A script is a parsed one, with everything open that it names, and the state
+// of the stream that it is being applied to.
 type script struct {
 	stamp   bool // t
+	choosy  bool // some action looks at lines
 	actions []action
+	outs    []*out
 	logs    []*log
 	stderr  proc.File
-	pause   func(what string, cause error)
 
-	line
+	lines
 }
 
 // An action is a word of the script that concerns every line.
 type action struct {
-	verb   byte   // + - e = or . for a log
-	arg    string // the pattern, or the status file's name
-	status fsys.File
-	log    *log
+	verb    byte // + - e = or toOut
+	pattern pattern
+	status  *status
+	out     *out
 }
+
+const toOut = '.'
 
 // Bounds and defaults of the s and n words (multilog.8).
 const (
@@ -37,22 +40,28 @@ const (
 // open reads the words of the script and opens the status files, then, like
 // the original, the logs. Words that mean nothing are passed over.
 func open(env *proc.Env, pause func(string, error)) (*script, error) {
-	s := &script{stderr: env.Files[2], pause: pause}
+	s := &script{stderr: env.Files[2]}
 	words := env.Args[1:]
 	root := fsys.OS{Root: env.Dir}
 	s.stamp = len(words) > 0 && words[0] != "" && words[0][0] == 't'
 
-	status := make([]fsys.File, len(words))
+	status := make([]*status, len(words))
 	for i, word := range words {
 		if word != "" && word[0] == '=' {
 			f, err := openStatus(root, word[1:])
 			if err != nil {
 				return nil, err
 			}
+			f.pause = pause
 			status[i] = f
 		}
 	}
-	settings := log{size: defaultSize, keep: defaultKeep, pause: pause, start: startProcessor(env)}
+	add := func(to interface{ write([]byte) }) {
+		o := &out{to: to, selected: true}
+		s.outs = append(s.outs, o)
+		s.actions = append(s.actions, action{verb: toOut, out: o})
+	}
+	settings := settings{size: defaultSize, keep: defaultKeep}
 	for i, word := range words {
 		if word == "" {
 			continue
@@ -62,17 +71,28 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 			settings.size = min(max(digits(arg), minSize), maxSize)
 		case 'n':
 			settings.keep = max(digits(arg), minKeep)
+		case 'S':
+			settings.total = digits(arg)
 		case '!':
 			settings.processor = &arg
 		case '.', '/':
-			l := settings
-			if err := openLog(&l, root, word, env.Dir); err != nil {
+			l := &log{settings: settings, start: startProcessor(env), pause: pause}
+			l.backlog = defaultBacklog
+			if err := openLog(l, root, word, env.Dir); err != nil {
 				return nil, err
 			}
-			s.logs = append(s.logs, &l)
-			s.actions = append(s.actions, action{verb: '.', log: &l})
-		case '+', '-', 'e', '=':
-			s.actions = append(s.actions, action{verb: verb, arg: arg, status: status[i]})
+			s.logs = append(s.logs, l)
+			add(l)
+		case '1':
+			if arg == "" {
+				add(&stdout{env: env})
+			}
+		case '+', '-':
+			s.choosy = true
+			s.actions = append(s.actions, action{verb: verb, pattern: compile(arg)})
+		case 'e', '=':
+			s.choosy = true
+			s.actions = append(s.actions, action{verb: verb, status: status[i]})
 		}
 	}
 	return s, nil
@@ -83,41 +103,24 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 func digits(s string) int {
 	n := 0
 	for i := 0; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
-		n = min(n*10+int(s[i]-'0'), 1<<27)
+		n = min(n*10+int(s[i]-'0'), 1<<50)
 	}
 	return n
 }
 
-func openStatus(root fsys.OS, name string) (fsys.File, error) {
-	f, err := root.Open(name, fsys.WRONLY|fsys.CREATE|syscall.O_NONBLOCK, 0600)
-	if err != nil {
-		return nil, strerr.Unable("create", name, err)
-	}
-	return f, nil
+// stdout is where the word 1 puts lines. When nobody reads them any more they
+// are not written any more: the logs go on.
+type stdout struct {
+	env    *proc.Env
+	broken bool
 }
 
-// openLog makes the directory if it must, locks it against other multilogs and
-// puts it in order.
-func openLog(l *log, root fsys.OS, name, base string) error {
-	l.name = name
-	l.path = name
-	if base != "" && name[0] != '/' {
-		l.path = base + "/" + name
+func (o *stdout) write(b []byte) {
+	if o.broken {
+		return
 	}
-	root.Mkdir(name, 0700) // opening it will tell
-	dir, err := root.Held(name)
-	if err != nil {
-		return strerr.Unable("open directory", name, err)
+	if _, err := o.env.Files[1].Write(b); err != nil {
+		o.broken = true
+		o.env.Warn(errors.New("unable to write to standard output, going on without: " + strerr.Text(err)))
 	}
-	l.fs = dir
-	// Opened by its name relative to the held directory and kept open for as
-	// long as the process lives: closing it would give the lock away.
-	lock, err := dir.Open("lock", appendFlags, 0600)
-	if err == nil {
-		err = lock.(fsys.Locker).Lock(false)
-	}
-	if err != nil {
-		return strerr.Unable("lock directory", name, err)
-	}
-	return l.open()
 }

@@ -1,0 +1,65 @@
+package sys
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// caughtFD is where the handler writes.
+var caughtFD int32 = -1
+
+// handlers returns the addresses of the handler and of what returns from it.
+func handlers() (caught, restorer uintptr)
+
+// sigaction is the kernel's, not the C library's.
+type sigaction struct {
+	handler, flags, restorer, mask uintptr
+}
+
+const (
+	saRestorer = 0x04000000
+	saOnStack  = 0x08000000 // a goroutine's stack is too small for a signal frame
+	saRestart  = 0x10000000
+)
+
+// Catch begins to catch sigs. Programs that this one executes get their default
+// back, as with every caught signal.
+func Catch(sigs ...unix.Signal) (*Caught, error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	// Not blocking: a handler that waits for its reader would wait for ever. A
+	// signal finds no room only behind 65536 unread ones.
+	c := &Caught{R: NewFD(p[0]), w: NewFD(p[1]), sigs: sigs}
+	atomic.StoreInt32(&caughtFD, int32(p[1]))
+	caught, restorer := handlers()
+	action := sigaction{handler: caught, flags: saRestorer | saOnStack | saRestart, restorer: restorer, mask: ^uintptr(0)}
+	for _, sig := range sigs {
+		if err := setAction(sig, &action); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Close gives the signals their default action back.
+func (c *Caught) Close() {
+	for _, sig := range c.sigs {
+		setAction(sig, &sigaction{})
+	}
+	atomic.StoreInt32(&caughtFD, -1)
+	c.R.Close()
+	c.w.Close()
+}
+
+func setAction(sig unix.Signal, action *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)), 0, unsafe.Sizeof(action.mask), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+//go:build !(linux && amd64)
+
+package sys
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// Catch begins to catch sigs. Programs that this one executes get their default
+// back, as with every caught signal.
+func Catch(sigs ...unix.Signal) (*Caught, error) {
+	r, err := Signals(sigs...)
+	if err != nil {
+		return nil, err
+	}
+	return &Caught{R: r, sigs: sigs}, nil
+}
+
+// Close gives the signals their default action back.
+func (c *Caught) Close() {
+	for _, sig := range c.sigs {
+		signal.Reset(os.Signal(sig))
+	}
+}
