@@ -10,12 +10,13 @@ import (
 	"syscall"
 	"time"
 
+	"paperpath/internal/ipme"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 )
 
 const (
-	maxServers = 3   // as many as resolv.conf(5) uses
+	maxServers = 16  // as many as dns_rcip.c uses; resolv.conf(5) stops at 3
 	dnsPort    = 53  //
 	maxTimeout = 30  // seconds a question may wait, resolv.conf(5)
 	maxTries   = 5   // resolv.conf(5)
@@ -27,6 +28,7 @@ type config struct {
 	servers []netip.AddrPort
 	timeout time.Duration // of one question to one server
 	tries   int           // times that all servers are asked
+	rotate  bool          // begin with any of them
 	read    time.Time     // when; zero is never
 }
 
@@ -51,7 +53,7 @@ func load(vars proc.Vars, file string) (config, error) {
 	if err != nil && !errors.Is(err, syscall.ENOENT) {
 		return config{}, err
 	}
-	c := parse(text)
+	c := parseConf(text)
 	if list := parseCacheIP(vars.Value("DNSCACHEIP")); len(list) > 0 {
 		c.servers = list
 	}
@@ -71,8 +73,8 @@ func readFile(name string) (string, error) {
 	return string(b), err
 }
 
-// parse reads resolv.conf(5).
-func parse(text string) config {
+// parseConf reads resolv.conf(5).
+func parseConf(text string) config {
 	c := config{timeout: 5 * time.Second, tries: 2}
 	for line := range strings.SplitSeq(text, "\n") {
 		f := strings.Fields(line)
@@ -81,7 +83,7 @@ func parse(text string) config {
 		}
 		switch f[0] {
 		case "nameserver":
-			if a, err := netip.ParseAddr(f[1]); err == nil && len(c.servers) < maxServers {
+			if a, ok := parseIP(f[1]); ok && len(c.servers) < maxServers {
 				c.servers = append(c.servers, netip.AddrPortFrom(a, dnsPort))
 			}
 		case "options":
@@ -90,6 +92,8 @@ func parse(text string) config {
 					c.timeout = time.Duration(bounded(v, maxTimeout, 5)) * time.Second
 				} else if v, ok := strings.CutPrefix(o, "attempts:"); ok {
 					c.tries = bounded(v, maxTries, 2)
+				} else if o == "rotate" {
+					c.rotate = true
 				}
 			}
 		}
@@ -112,12 +116,12 @@ func parseCacheIP(s string) []netip.AddrPort {
 	for _, f := range strings.FieldsFunc(s, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' }) {
 		if ap, err := netip.ParseAddrPort(f); err == nil {
 			list = append(list, ap)
-		} else if a, err := netip.ParseAddr(f); err == nil {
+		} else if a, ok := parseIP(f); ok {
 			list = append(list, netip.AddrPortFrom(a, dnsPort))
 		} else {
 			for parts := strings.FieldsFunc(f, func(c rune) bool { return c == '.' }); len(parts) >= 4; parts = parts[4:] {
-				a, err := netip.ParseAddr(strings.Join(parts[:4], "."))
-				if err != nil {
+				a, ok := ipme.ParseDotted(strings.Join(parts[:4], "."))
+				if !ok {
 					break
 				}
 				list = append(list, netip.AddrPortFrom(a, dnsPort))
@@ -125,4 +129,13 @@ func parseCacheIP(s string) []netip.AddrPort {
 		}
 	}
 	return list[:min(len(list), maxServers)]
+}
+
+// parseIP reads an address of either family.
+func parseIP(s string) (netip.Addr, bool) {
+	if a, ok := ipme.ParseDotted(s); ok {
+		return a, true
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil
 }

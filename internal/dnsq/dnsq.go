@@ -21,12 +21,10 @@ package dnsq
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
-
-	"github.com/miekg/dns"
 
 	"paperpath/internal/proc"
 )
@@ -79,9 +77,9 @@ type Resolver struct {
 // nothing before the first question.
 //
 // Servers are those of $DNSCACHEIP, else those of /etc/resolv.conf, else
-// 127.0.0.1; see resolv.conf(5) for "nameserver" and for "options" timeout and
-// attempts. "search" and "domain" do not count: every name is complete. Three
-// servers at most are used.
+// 127.0.0.1; see resolv.conf(5) for "nameserver" and for "options" timeout,
+// attempts and rotate. "search" and "domain" do not count: every name is
+// complete. Sixteen servers at most are used.
 //
 // DNSCACHEIP is an address or several, with dots or spaces between them as in
 // djb's library. Ours: an address may have a port, 127.0.0.1:5353 or
@@ -93,37 +91,39 @@ func New(vars proc.Vars) *Resolver {
 // MX returns the mail exchangers of a domain, in no order.
 func (r *Resolver) MX(ctx context.Context, name string) ([]MX, error) {
 	var list []MX
-	err := r.lookup(ctx, name, dns.TypeMX, func(rr dns.RR) {
-		if mx, ok := rr.(*dns.MX); ok {
-			list = append(list, MX{mx.Preference, toDots(mx.Mx)})
+	err := r.lookup(ctx, name, typeMX, func(m *message, rr record) error {
+		if rr.end-rr.data < 2 {
+			return errFormat
 		}
+		host, err := m.nameIn(rr, rr.data+2)
+		if err != nil {
+			return err
+		}
+		list = append(list, MX{binary.BigEndian.Uint16(m.bytes(rr)), host.dots()})
+		return nil
 	})
 	return list, err
 }
 
 // A returns the IPv4 addresses of a host.
 func (r *Resolver) A(ctx context.Context, name string) ([]netip.Addr, error) {
-	return r.addrs(ctx, name, dns.TypeA)
+	return r.addrs(ctx, name, typeA, 4)
 }
 
 // AAAA returns the IPv6 addresses of a host.
 func (r *Resolver) AAAA(ctx context.Context, name string) ([]netip.Addr, error) {
-	return r.addrs(ctx, name, dns.TypeAAAA)
+	return r.addrs(ctx, name, typeAAAA, 16)
 }
 
-func (r *Resolver) addrs(ctx context.Context, name string, qtype uint16) ([]netip.Addr, error) {
+func (r *Resolver) addrs(ctx context.Context, name string, qtype uint16, size int) ([]netip.Addr, error) {
 	var list []netip.Addr
-	err := r.lookup(ctx, name, qtype, func(rr dns.RR) {
-		switch rr := rr.(type) {
-		case *dns.A:
-			if a, ok := netip.AddrFromSlice(rr.A); ok {
-				list = append(list, a.Unmap())
-			}
-		case *dns.AAAA:
-			if a, ok := netip.AddrFromSlice(rr.AAAA); ok {
-				list = append(list, a)
-			}
+	err := r.lookup(ctx, name, qtype, func(m *message, rr record) error {
+		a, ok := netip.AddrFromSlice(m.bytes(rr))
+		if !ok || rr.end-rr.data != size {
+			return errFormat
 		}
+		list = append(list, a)
+		return nil
 	})
 	return list, err
 }
@@ -158,15 +158,18 @@ func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
 	if !addr.IsValid() {
 		return nil, &Error{"PTR", "?", ErrNone, "no address"}
 	}
-	reverse, err := dns.ReverseAddr(addr.Unmap().WithZone("").String())
-	if err != nil {
-		return nil, &Error{"PTR", addr.String(), ErrNone, err.Error()}
+	name := Reversed(addr) + ".ip6.arpa"
+	if addr.Unmap().Is4() {
+		name = Reversed(addr) + ".in-addr.arpa"
 	}
 	var names []string
-	err = r.lookup(ctx, reverse, dns.TypePTR, func(rr dns.RR) {
-		if ptr, ok := rr.(*dns.PTR); ok {
-			names = append(names, toDots(ptr.Ptr))
+	err := r.lookup(ctx, name, typePTR, func(m *message, rr record) error {
+		host, err := m.nameIn(rr, rr.data)
+		if err != nil {
+			return err
 		}
+		names = append(names, host.dots())
+		return nil
 	})
 	return names, err
 }
@@ -175,14 +178,18 @@ func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
 // hold any bytes.
 func (r *Resolver) TXT(ctx context.Context, name string) ([]string, error) {
 	var list []string
-	err := r.lookup(ctx, name, dns.TypeTXT, func(rr dns.RR) {
-		if txt, ok := rr.(*dns.TXT); ok {
-			var s strings.Builder
-			for _, part := range txt.Txt {
-				s.Write(unescape(part))
+	err := r.lookup(ctx, name, typeTXT, func(m *message, rr record) error {
+		var text []byte
+		for b := m.bytes(rr); len(b) > 0; {
+			n := 1 + int(b[0])
+			if n > len(b) {
+				return errFormat
 			}
-			list = append(list, s.String())
+			text = append(text, b[1:n]...)
+			b = b[n:]
 		}
+		list = append(list, string(text))
+		return nil
 	})
 	return list, err
 }
@@ -192,15 +199,14 @@ const maxChain = 8
 
 // lookup calls found with each record of type qtype that the DNS has for name
 // or for what name is an alias of.
-func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found func(dns.RR)) error {
+func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found func(*message, record) error) error {
 	fail := func(class error, reason string) error {
-		return &Error{dns.TypeToString[qtype], shown(name), class, reason}
+		return &Error{typeNames[qtype], shown(name), class, reason}
 	}
 	qname, ok := fromDots(name)
 	if !ok {
 		return fail(ErrNone, "not a domain name") // nobody can have registered it
 	}
-	qname = respell(qname)
 	for hops := 0; ; {
 		answer, err := r.ask(ctx, qname, qtype)
 		if err != nil {
@@ -208,53 +214,50 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found 
 		}
 		// Only records on the path from the question count. Whatever else
 		// the server packed into its answer is not ours to believe.
-		target, n, ok := follow(answer.Answer, qname, qtype, &hops, found)
+		target, n, err := answer.follow(qname, qtype, &hops, found)
 		switch {
-		case !ok:
-			return fail(ErrTemporary, "CNAME loop or long chain")
+		case err != nil:
+			return fail(ErrTemporary, err.Error())
 		case n > 0:
 			return nil
-		case answer.Rcode == dns.RcodeNameError, target == qname, hasSOA(answer):
+		case answer.rcode == rcodeNoName, target == qname, answer.soa:
+			// With an authority's SOA: the name at the end has no such
+			// records (RFC 2308 section 2.2). Without: go and ask for it.
 			return fail(ErrNone, "")
 		}
 		qname = target // the server left the rest of the chain to us
 	}
 }
 
-// follow walks the CNAMEs in records from name to where they end, and calls
+var errChain = errors.New("CNAME loop or long chain")
+
+// follow walks the CNAMEs of an answer from name to where they end, and calls
 // found with each record of type qtype there.
-func follow(records []dns.RR, name string, qtype uint16, hops *int, found func(dns.RR)) (end string, n int, ok bool) {
+func (m *message) follow(name wireName, qtype uint16, hops *int, found func(*message, record) error) (end wireName, n int, err error) {
 	for {
-		next := ""
-		for _, rr := range records {
-			h := rr.Header()
-			if h.Class != dns.ClassINET || !strings.EqualFold(h.Name, name) {
+		next := wireName("")
+		for _, rr := range m.answers {
+			if rr.class != classIN || !rr.name.equal(name) {
 				continue
 			}
-			if h.Rrtype == qtype {
-				found(rr)
+			switch rr.rtype {
+			case qtype:
+				if err := found(m, rr); err != nil {
+					return "", 0, err
+				}
 				n++
-			} else if c, is := rr.(*dns.CNAME); is {
-				next = c.Target
+			case typeCNAME:
+				if next, err = m.nameIn(rr, rr.data); err != nil {
+					return "", 0, err
+				}
 			}
 		}
 		if n > 0 || next == "" {
-			return name, n, true
+			return name, n, nil
 		}
 		if *hops++; *hops > maxChain {
-			return name, 0, false
+			return "", 0, errChain
 		}
 		name = next
 	}
-}
-
-// hasSOA tells "the name at the end has no such records" (RFC 2308 section 2.2)
-// from "go and ask for yourself".
-func hasSOA(m *dns.Msg) bool {
-	for _, rr := range m.Ns {
-		if rr.Header().Rrtype == dns.TypeSOA {
-			return true
-		}
-	}
-	return false
 }

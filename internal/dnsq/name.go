@@ -1,36 +1,46 @@
 package dnsq
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
-
-	"github.com/miekg/dns"
 )
 
-// The library writes names with \DDD in decimal and a dot at the end, we
-// without and in octal. Both stand for labels of 1 to 63 bytes, 255 bytes
-// together with a length before each and a zero at the end (RFC 1035 section
-// 3.1).
+// wireName is a name as messages have it: labels with a length before each and
+// an empty one at the end (RFC 1035 section 3.1). Lengths are below 64 and no
+// letters, so that names compare as text does.
+type wireName string
 
-// fromDots reads our form and writes the library's. Where dns_dfd.c drops
-// empty labels, a name that has one is none here, as with res_query(3): mail
-// for a..b is not mail for a.b. One dot at the end may stay.
-func fromDots(name string) (string, bool) {
+const (
+	maxLabel = 63
+	maxName  = 255
+	root     = wireName("\x00")
+)
+
+// fromDots reads the dotted form. Where dns_dfd.c drops empty labels, a name
+// that has one is none here, as with res_query(3): mail for a..b is not mail for
+// a.b. One dot at the end may stay.
+func fromDots(name string) (wireName, bool) {
 	if name == "." {
-		return ".", true
+		return root, true
 	}
 	name = strings.TrimSuffix(name, ".")
-	var b strings.Builder
-	size, label := 1, 0
+	b := make([]byte, 1, maxName+1) // b[label] is to be the length of what follows
+	label := 0
+	end := func() bool {
+		n := len(b) - label - 1
+		b[label] = byte(n)
+		label = len(b)
+		b = append(b, 0)
+		return n > 0
+	}
 	for i := 0; i < len(name); {
 		c := name[i]
 		i++
 		if c == '.' {
-			if label == 0 {
+			if !end() {
 				return "", false
 			}
-			b.WriteByte('.')
-			size += 1 + label
-			label = 0
 			continue
 		}
 		if c == '\\' {
@@ -47,84 +57,88 @@ func fromDots(name string) (string, bool) {
 				}
 			}
 		}
-		if label++; label > 63 || size+1+label > 255 {
+		if len(b)-label > maxLabel || len(b) >= maxName-1 {
 			return "", false
 		}
-		if plain(c) {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'\\', '0' + c/100, '0' + c/10%10, '0' + c%10})
-		}
+		b = append(b, c)
 	}
-	b.WriteByte('.')
-	return b.String(), label > 0
+	if !end() {
+		return "", false
+	}
+	return wireName(b), true
 }
 
-func plain(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+// IsName reports whether anything can have the name at all.
+func IsName(name string) bool {
+	_, ok := fromDots(name)
+	return ok
 }
 
-// toDots reads the library's form and writes ours.
-func toDots(name string) string {
-	labels := dns.SplitDomainName(name)
-	if len(labels) == 0 {
+// dots writes the dotted form.
+func (w wireName) dots() string {
+	if w == root {
 		return "."
 	}
 	var b strings.Builder
-	for i, l := range labels {
+	for i := 0; w[i] != 0; i += 1 + int(w[i]) {
 		if i > 0 {
 			b.WriteByte('.')
 		}
-		for _, c := range unescape(l) {
-			octal(&b, c)
+		for _, c := range []byte(w[i+1 : i+1+int(w[i])]) {
+			appendPlain(&b, c)
 		}
 	}
 	return b.String()
 }
 
-func octal(b *strings.Builder, c byte) {
+// appendPlain writes one byte of a label, in lower case or as \ooo.
+func appendPlain(b *strings.Builder, c byte) {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		b.WriteByte(c + 'a' - 'A')
-	case plain(c):
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
 		b.WriteByte(c)
 	default:
 		b.Write([]byte{'\\', '0' + c>>6, '0' + c>>3&7, '0' + c&7})
 	}
 }
 
-// respell returns a name as the library will spell it in the answer, "\ " for
-// "\032": the two must compare equal.
-func respell(name string) string {
-	var b [256]byte
-	n, err := dns.PackDomainName(name, b[:], 0, nil, false)
-	if err == nil {
-		if s, _, err := dns.UnpackDomainName(b[:n], 0); err == nil {
-			return s
+// equal compares names as the DNS does, without regard to the case of ASCII
+// letters (RFC 4343).
+func (w wireName) equal(x wireName) bool {
+	if len(w) != len(x) {
+		return false
+	}
+	for i := range len(w) {
+		if lower(w[i]) != lower(x[i]) {
+			return false
 		}
 	}
-	return name
+	return true
 }
 
-// unescape undoes the library's \DDD and \c.
-func unescape(s string) []byte {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '\\' && i+1 < len(s) {
-			i++
-			c = s[i]
-			if i+2 < len(s) && digit(c) && digit(s[i+1]) && digit(s[i+2]) {
-				c = (c-'0')*100 + (s[i+1]-'0')*10 + s[i+2] - '0'
-				i += 2
-			}
-		}
-		b = append(b, c)
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
 	}
-	return b
+	return c
 }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
+// Reversed returns an address as it stands in names, last part first: 4.3.2.1
+// for 1.2.3.4, and the 32 nibbles of an IPv6 address (RFC 3596 section 2.5).
+func Reversed(a netip.Addr) string {
+	if a = a.Unmap(); a.Is4() {
+		parts := strings.Split(a.String(), ".")
+		slices.Reverse(parts)
+		return strings.Join(parts, ".")
+	}
+	const hex = "0123456789abcdef"
+	var b []byte
+	for _, c := range slices.Backward(a.AsSlice()) {
+		b = append(b, hex[c&15], '.', hex[c>>4], '.')
+	}
+	return string(b[:max(0, len(b)-1)])
+}
 
 // shown makes any name fit for a log line.
 func shown(name string) string {
@@ -140,10 +154,4 @@ func shown(name string) string {
 		}
 	}
 	return b.String()
-}
-
-// IsName reports whether anything can have the name at all.
-func IsName(name string) bool {
-	_, ok := fromDots(name)
-	return ok
 }
