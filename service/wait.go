@@ -65,7 +65,9 @@ func (g goal) reached(first, last, now *Status) bool {
 
 // ranOnce reports whether a service that is down, and was down before, has run
 // meanwhile and will not again.
-func (s *Status) ranOnce() bool { return s.PID == 0 && s.Want == 0 }
+func (s *Status) ranOnce() bool {
+	return s.PID == 0 && s.Want == 0 && (s.Phase == PhaseDown || s.Phase == PhaseFinishing)
+}
 
 // wait is one wait for services.
 type wait struct {
