@@ -3,11 +3,16 @@
 # make        builds the programs into bin/
 # make check  the quick half of make test: formats and static checks
 # make fuzz   every fuzz target for FUZZTIME (10s) each
+# make bench  measures our programs beside Debian's (doc/bench.md; BENCH, BENCH_ROUNDS, BENCH_DIR, BENCH_FORMAT)
 # make mains  writes cmd/*/main.go from PROGRAMS
 
 GO       ?= go
 LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
+BENCH    ?= .
+BENCH_ROUNDS ?= 3
+BENCH_DIR    ?= /tmp
+BENCH_FORMAT ?= table
 BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 .PHONY: all build run test check fuzz mains clean
@@ -40,6 +45,11 @@ prepare:
 
 fuzz: build
 	@test/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build
+	@test/bench/peers >&2
+	@$(GO) run ./test/bench -bin bin -run '$(BENCH)' -rounds $(BENCH_ROUNDS) -dir $(BENCH_DIR) -format $(BENCH_FORMAT)
 
 clean:
 	rm -rf bin
