@@ -17,20 +17,24 @@ const (
 
 // What is wrong with a line. C has one message for all.
 var (
-	errNeither  = errors.New("neither allow nor deny behind the address")
-	errComma    = errors.New("no comma before what follows")
-	errEquals   = errors.New("a variable without an equals sign")
-	errNoValue  = errors.New("a variable without a value")
-	errOpen     = errors.New("a value without its second quote")
-	errRange    = errors.New("a range of addresses that are not numbers")
-	warnNobody  = errors.New("is neither a network nor an address: the rule is for nobody")
-	warnHostBit = errors.New("has bits set behind the network's: they do not count")
+	errNeither = errors.New("neither allow nor deny behind the address")
+	errComma   = errors.New("no comma before what follows")
+	errEquals  = errors.New("a variable without an equals sign")
+	errNoValue = errors.New("a variable without a value")
+	errOpen    = errors.New("a value without its second quote")
+	errRange   = errors.New("a range of addresses that are not numbers")
+)
+
+// What may be wrong with an address that C would accept.
+const (
+	forNobody = "is neither a network nor an address: the rule is for nobody"
+	hostBits  = "has bits set behind the network's: they do not count"
 )
 
 // compiler turns lines into records.
 type compiler struct {
 	add     func(address, data string) error
-	warn    func(address string, about error)
+	warn    func(address, about string)
 	lengths [2][129]bool // of networks, IPv4 and IPv6
 }
 
@@ -138,7 +142,7 @@ func (c *compiler) address(address, data string) (bad, err error) {
 	}
 	// C takes these for addresses like any other, which no client has.
 	if where := address[strings.LastIndexByte(address, '@')+1:]; !strings.HasPrefix(where, "=") && strings.ContainsAny(where, "[]/") {
-		c.warn(address, warnNobody)
+		c.warn(address, forNobody)
 	}
 	dash := strings.IndexByte(address, '-')
 	if dash < 0 || strings.ContainsAny(address, "=@") {
@@ -170,7 +174,7 @@ func number(s string) (uint64, bool) {
 
 func (c *compiler) network(address string, p netip.Prefix, data string) error {
 	if p != p.Masked() {
-		c.warn(address, warnHostBit)
+		c.warn(address, hostBits)
 	}
 	family := 0
 	if p.Addr().Is6() {

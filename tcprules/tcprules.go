@@ -69,8 +69,8 @@ func compileAll(in io.Reader, w *cdb.Writer, warn func(error)) error {
 	number := 0
 	c := &compiler{
 		add: func(address, data string) error { return w.Add([]byte(address), []byte(data)) },
-		warn: func(address string, about error) {
-			warn(errors.New(position(number) + show(address) + " " + about.Error()))
+		warn: func(address, about string) {
+			warn(errors.New(position(number) + show(address) + " " + about))
 		},
 	}
 	r := bufio.NewReader(in)
