@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"paperpath/internal/sys"
+	"paperpath/internal/tai"
 )
 
 const (
@@ -55,7 +56,7 @@ func pages(n int) []byte {
 type lines struct {
 	inTail bool // the line's head has been acted on, the rest goes where it went
 	begun  bool // the clock's label is that of a line that an earlier read began
-	clock  clock
+	clock  tai.Clock
 	head   []byte // scratch: a line's head with its stamp
 }
 
@@ -68,9 +69,9 @@ func (s *script) take(b []byte) (rest []byte) {
 	}
 	room := headSize
 	if s.stamp {
-		room -= len(s.clock.label)
+		room -= len(s.clock.Label)
 		if !s.begun {
-			s.clock.read()
+			s.clock.Read()
 		}
 	}
 	for len(b) > 0 {
@@ -94,11 +95,11 @@ func (s *script) take(b []byte) (rest []byte) {
 		}
 		s.act(b[:min(end, room)])
 		if s.stamp {
-			s.put(s.clock.label[:])
+			s.put(s.clock.Label[:])
 			if s.begun {
-				s.clock.read()
+				s.clock.Read()
 			} else {
-				s.clock.tick()
+				s.clock.Tick()
 			}
 		}
 		s.begun = false
@@ -137,7 +138,7 @@ func (s *script) act(head []byte) {
 		return
 	}
 	if s.stamp {
-		s.head = append(append(s.head[:0], s.clock.label[:]...), head...)
+		s.head = append(append(s.head[:0], s.clock.Label[:]...), head...)
 		head = s.head
 	}
 	selected := true

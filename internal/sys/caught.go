@@ -11,4 +11,9 @@ type Caught struct {
 	R    *FD
 	sigs []unix.Signal
 	w    *FD
+
+	before []sigaction // what was done about sigs
 }
+
+// sigaction is the kernel's, not the C library's.
+type sigaction struct{ handler, flags, restorer, mask uintptr }

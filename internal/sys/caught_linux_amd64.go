@@ -13,11 +13,6 @@ var caughtFD int32 = -1
 // handlers returns the addresses of the handler and of what returns from it.
 func handlers() (caught, restorer uintptr)
 
-// sigaction is the kernel's, not the C library's.
-type sigaction struct {
-	handler, flags, restorer, mask uintptr
-}
-
 const (
 	saRestorer = 0x04000000
 	saOnStack  = 0x08000000 // a goroutine's stack is too small for a signal frame
@@ -38,26 +33,29 @@ func Catch(sigs ...unix.Signal) (*Caught, error) {
 	caught, restorer := handlers()
 	action := sigaction{handler: caught, flags: saRestorer | saOnStack | saRestart, restorer: restorer, mask: ^uintptr(0)}
 	for _, sig := range sigs {
-		if err := setAction(sig, &action); err != nil {
+		var before sigaction
+		if err := setAction(sig, &action, &before); err != nil {
 			c.Close()
 			return nil, err
 		}
+		c.before = append(c.before, before)
 	}
 	return c, nil
 }
 
-// Close gives the signals their default action back.
+// Close catches them no longer.
 func (c *Caught) Close() {
-	for _, sig := range c.sigs {
-		setAction(sig, &sigaction{})
+	for i, before := range c.before {
+		setAction(c.sigs[i], &before, nil)
 	}
 	atomic.StoreInt32(&caughtFD, -1)
 	c.R.Close()
 	c.w.Close()
 }
 
-func setAction(sig unix.Signal, action *sigaction) error {
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)), 0, unsafe.Sizeof(action.mask), 0, 0)
+func setAction(sig unix.Signal, action, before *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(action)), uintptr(unsafe.Pointer(before)), unsafe.Sizeof(action.mask), 0, 0)
 	if errno != 0 {
 		return errno
 	}

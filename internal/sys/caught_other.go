@@ -19,7 +19,7 @@ func Catch(sigs ...unix.Signal) (*Caught, error) {
 	return &Caught{R: r, sigs: sigs}, nil
 }
 
-// Close gives the signals their default action back.
+// Close catches them no longer.
 func (c *Caught) Close() {
 	for _, sig := range c.sigs {
 		signal.Reset(os.Signal(sig))

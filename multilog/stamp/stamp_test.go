@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
@@ -73,11 +74,21 @@ func TestFailuresAreSilent(t *testing.T) {
 func FuzzConvert(f *testing.F) {
 	f.Add("@4000000037c219bf2ef02e94 mark\nplain\n@40", 7)
 	f.Add("@@4\n@4000000g", 3)
+	f.Add("@400000003b9aca003b9aca00 nanos\n@400000003b9aca003b9ac9ff\n@3000000000000000000000ff x\n@400000003b9aca00000000000 x", 9)
 	f.Fuzz(func(t *testing.T, text string, at int) {
 		zone := zone(proc.Vars{"TZ=UTC"})
-		whole, parts := converter{zone: zone}, converter{zone: zone}
+		whole, parts := converter{calendar: calendar{zone: zone}}, converter{calendar: calendar{zone: zone}}
 		at = min(max(at, 0), len(text))
 		a := whole.flush(whole.convert(nil, []byte(text)))
+		// Byte by byte no label is whole: the long way.
+		single := converter{calendar: calendar{zone: zone}}
+		var d []byte
+		for i := range len(text) {
+			d = single.convert(d, []byte(text[i:i+1]))
+		}
+		if d = single.flush(d); string(a) != string(d) {
+			t.Errorf("%q at once, %q byte by byte", a, d)
+		}
 		b := parts.convert(nil, []byte(text[:at]))
 		b = parts.convert(b, []byte(text[at:]))
 		b = parts.flush(b)
@@ -93,5 +104,30 @@ func FuzzConvert(f *testing.F) {
 func TestTame(t *testing.T) {
 	if got := string(tame([]byte("a\x1b[2J\tb\r\x7f\u00e4\x00\n"))); got != "a?[2J\tb??\u00e4?\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// The remembered minute never shows another one's time: not over a transition,
+// not with offsets of odd seconds, not back and forth.
+func TestCalendar(t *testing.T) {
+	for _, name := range []string{"UTC", "Europe/Amsterdam", "America/New_York", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"} {
+		c := calendar{zone: zone(proc.Vars{"TZ=" + name})}
+		for _, begin := range []int64{
+			-1693706400,                    // Amsterdam, 1916, at +0:19:32
+			-1025741972, -2717650800 + 300, // New York, 1883, at -4:56:02
+			-200, 954032400 - 90, 972781200 - 90, 1711846800 - 90, // summer times begin and end
+		} {
+			for i := range int64(400) {
+				secs := begin + i
+				if i%7 == 6 {
+					secs = begin - 5*i
+				}
+				got, ok := c.append(nil, secs)
+				want := time.Unix(secs, 0).In(c.zone).Format("2006-01-02 15:04:05")
+				if !ok || string(got) != want {
+					t.Fatalf("%s: %d is %s, want %s", name, secs, got, want)
+				}
+			}
+		}
 	}
 }

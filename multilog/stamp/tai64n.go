@@ -1,35 +1,38 @@
-// Package stamp puts TAI64N labels in front of lines and turns them into local
+// Package stamp puts time stamps in front of lines and turns them into local
 // time again (package tai owns the label itself):
 //
-//	some text                              ⇄
-//	@4000000037c219bf2ef02e94 some text    →
+//	some text                              → tai64n →
+//	@4000000037c219bf2ef02e94 some text    → tai64nlocal →
 //	1999-08-23 21:03:43.787492500 some text
 //
-// Both programs are filters that write what they have before each read, so
-// that a line is seen as soon as it is there; both end silently, with status
-// 111, when reading or writing fails.
+//	some text                              → accustamp →
+//	935467423.787492 some text             → tailocal →
+//	1999-08-23 21:03:43.787492 some text
+//
+// All are filters that write what they have before each read, so that a line
+// is seen as soon as it is there.
 package stamp
 
 import (
 	"bytes"
 	"context"
 	"io"
-	"time"
 
 	"paperpath/internal/proc"
-	"paperpath/internal/sys"
 	"paperpath/internal/tai"
 )
 
-// Tai64n is the program.
+// Tai64n is the program. It ends silently, with status 111, when reading or
+// writing fails.
 var Tai64n = proc.Program{Name: "tai64n", Run: tai64n}
 
-const readSize = 16 << 10
+// readSize is how much is read at once: what a pipe holds.
+const readSize = 64 << 10
 
 // filter copies stdin to stdout through edit, which appends to dst what
-// becomes of src.
+// becomes of src. It returns what a failed read returned; a write that fails
+// is the end.
 func filter(env *proc.Env, edit func(dst, src []byte) []byte) error {
-	sys.IgnoreSIGPIPE()
 	in := make([]byte, readSize)
 	var out []byte
 	for {
@@ -38,21 +41,39 @@ func filter(env *proc.Env, edit func(dst, src []byte) []byte) error {
 			return nil
 		}
 		if err != nil {
-			return proc.Exit(proc.StatusTemporary)
+			return err
 		}
 		out = edit(out[:0], in[:n])
-		if _, err := env.Files[1].Write(out); err != nil {
-			return proc.Exit(proc.StatusTemporary)
+		if err := write(env, out); err != nil {
+			return err
 		}
 	}
 }
 
+func write(env *proc.Env, out []byte) error {
+	if _, err := env.Files[1].Write(out); err != nil {
+		return proc.Exit(proc.StatusTemporary)
+	}
+	return nil
+}
+
+// silent has every error end a program with status 111 and no word.
+func silent(err error) error {
+	if err != nil {
+		return proc.Exit(proc.StatusTemporary)
+	}
+	return nil
+}
+
 func tai64n(_ context.Context, env *proc.Env) error {
 	inLine := false
-	return filter(env, func(dst, src []byte) []byte {
+	var clock tai.Clock
+	return silent(filter(env, func(dst, src []byte) []byte {
+		clock.Read()
 		for len(src) > 0 {
 			if !inLine {
-				dst = append(tai.Append(dst, time.Now()), ' ')
+				dst = append(dst, clock.Label[:]...)
+				clock.Tick()
 			}
 			end := bytes.IndexByte(src, '\n') + 1
 			if inLine = end == 0; inLine {
@@ -62,5 +83,5 @@ func tai64n(_ context.Context, env *proc.Env) error {
 			src = src[end:]
 		}
 		return dst
-	})
+	}))
 }

@@ -3,9 +3,6 @@ package stamp
 import (
 	"bytes"
 	"context"
-	"math"
-	"strconv"
-	"time"
 
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
@@ -16,19 +13,16 @@ import (
 var Tai64nlocal = proc.Program{Name: "tai64nlocal", Run: tai64nlocal}
 
 func tai64nlocal(_ context.Context, env *proc.Env) error {
-	c := converter{zone: zone(env.Vars)}
+	c := converter{calendar: calendar{zone: zone(env.Vars)}}
 	edit := c.convert
 	if fd, ok := proc.Descriptor(env.Files[1]); ok && sys.IsTerminal(fd) {
 		edit = func(dst, src []byte) []byte { return tame(c.convert(dst, src)) }
 	}
 	if err := filter(env, edit); err != nil {
-		return err
+		return silent(err)
 	}
 	// A label that the input ends in is still held back.
-	if _, err := env.Files[1].Write(c.flush(nil)); err != nil {
-		return proc.Exit(proc.StatusTemporary)
-	}
-	return nil
+	return write(env, c.flush(nil))
 }
 
 // tame takes the control bytes out of lines for a terminal: what is in a log
@@ -45,14 +39,15 @@ func tame(text []byte) []byte {
 // A converter is in one of three states within a line: at its beginning, in a
 // label, after it.
 type converter struct {
-	zone  *time.Location
-	state state
-	label label
-
-	// Lines of one second share their first 19 bytes.
-	second int64
-	prefix []byte
+	state    state
+	label    label
+	calendar calendar
 }
+
+const (
+	secondDigits = 16
+	nanoDigits   = 8
+)
 
 type state int
 
@@ -80,6 +75,11 @@ func (c *converter) convert(dst, src []byte) []byte {
 		switch c.state {
 		case lineStart:
 			if src[0] == '@' {
+				n := len(dst)
+				if dst, src = c.whole(dst, src); len(dst) > n {
+					c.state = inText
+					continue
+				}
 				c.label = label{text: append(c.label.text[:0], '@')}
 				c.state = inLabel
 				src = src[1:]
@@ -87,13 +87,13 @@ func (c *converter) convert(dst, src []byte) []byte {
 				c.state = inText
 			}
 		case inLabel:
-			digit, ok := hexDigit(src[0])
-			if !ok || len(c.label.text) == maxLabel {
+			digit := hexDigits[src[0]]
+			if digit == noDigit || len(c.label.text) == maxLabel {
 				dst = c.flush(dst)
 				c.state = inText
 				continue
 			}
-			c.label.add(digit, src[0])
+			c.label.add(uint64(digit), src[0])
 			src = src[1:]
 		case inText:
 			end := bytes.IndexByte(src, '\n') + 1
@@ -109,16 +109,60 @@ func (c *converter) convert(dst, src []byte) []byte {
 	return dst
 }
 
-// hexDigit knows lower case only, as the labels are written.
-func hexDigit(b byte) (uint64, bool) {
-	switch {
-	case '0' <= b && b <= '9':
-		return uint64(b - '0'), true
-	case 'a' <= b && b <= 'f':
-		return uint64(b-'a') + 10, true
+// whole is the short way for a label that is there to its end, has the usual
+// length. It leaves everything else as it is.
+func (c *converter) whole(dst, src []byte) (newDst, rest []byte) {
+	const size = 1 + secondDigits + nanoDigits
+	if len(src) <= size || hexDigits[src[size]] != noDigit {
+		return dst, src
 	}
-	return 0, false
+	nanos := uint32(0)
+	for _, b := range src[1+secondDigits : size] {
+		digit := hexDigits[b]
+		if digit == noDigit {
+			return dst, src
+		}
+		nanos = nanos<<4 | uint32(digit)
+	}
+	if nanos > 999_999_999 {
+		return dst, src
+	}
+	seconds := uint64(0)
+	for _, b := range src[1 : 1+secondDigits] {
+		digit := hexDigits[b]
+		if digit == noDigit {
+			return dst, src
+		}
+		seconds = seconds<<4 | uint64(digit)
+	}
+	n := len(dst)
+	dst, ok := c.calendar.append(dst, int64(seconds-tai.Offset))
+	if !ok {
+		return dst[:n], src
+	}
+	dst = append(dst, '.')
+	n = len(dst)
+	dst = append(dst, "000000000"...)
+	for i := n + 8; nanos > 0; i-- {
+		dst[i] += byte(nanos % 10)
+		nanos /= 10
+	}
+	return dst, src[size:]
 }
+
+// hexDigits are the values of the digits, which are in lower case only, as the
+// labels are written.
+var hexDigits = func() (values [256]byte) {
+	for i := range values {
+		values[i] = noDigit
+	}
+	for i, b := range []byte("0123456789abcdef") {
+		values[b] = byte(i)
+	}
+	return values
+}()
+
+const noDigit = 16
 
 func (l *label) add(digit uint64, b byte) {
 	l.secs = l.secs<<4 + l.nanos>>28
@@ -132,45 +176,10 @@ func (c *converter) flush(dst []byte) []byte {
 	if c.state != inLabel {
 		return dst
 	}
-	secs := int64(c.label.secs - tai.Offset)
-	if len(c.prefix) == 0 || secs != c.second {
-		prefix, ok := appendSecond(c.prefix[:0], secs, c.zone)
-		if !ok {
-			return append(dst, c.label.text...)
-		}
-		c.prefix, c.second = prefix, secs
+	n := len(dst)
+	dst, ok := c.calendar.append(dst, int64(c.label.secs-tai.Offset))
+	if !ok {
+		return append(dst[:n], c.label.text...)
 	}
-	dst = append(dst, c.prefix...)
-	dst = append(dst, '.')
-	return appendPadded(dst, c.label.nanos, 9)
-}
-
-// yearSeconds is a year's length to within what is needed here.
-const yearSeconds = 365.2425 * 86400
-
-// appendSecond appends "1999-08-23 21:03:43". A year must fit a C int, and
-// negative ones look as strange as ever.
-func appendSecond(dst []byte, secs int64, zone *time.Location) ([]byte, bool) {
-	if math.Abs(float64(secs)) > (math.MaxInt32-1)*yearSeconds {
-		return dst, false
-	}
-	t := time.Unix(secs, 0).In(zone)
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	dst = strconv.AppendUint(dst, uint64(int64(year)), 10)
-	dst = appendPadded(append(dst, '-'), uint64(month), 2)
-	dst = appendPadded(append(dst, '-'), uint64(day), 2)
-	dst = appendPadded(append(dst, ' '), uint64(hour), 2)
-	dst = appendPadded(append(dst, ':'), uint64(minute), 2)
-	return appendPadded(append(dst, ':'), uint64(second), 2), true
-}
-
-// appendPadded appends n with at least width digits.
-func appendPadded(dst []byte, n uint64, width int) []byte {
-	var digits [20]byte
-	text := strconv.AppendUint(digits[:0], n, 10)
-	for range width - len(text) {
-		dst = append(dst, '0')
-	}
-	return append(dst, text...)
+	return appendPadded(append(dst, '.'), c.label.nanos, 9)
 }
