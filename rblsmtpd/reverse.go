@@ -4,19 +4,17 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"paperpath/internal/dnsq"
 )
 
 // reverse returns an address as the front part of its name in a list, with a
 // dot at the end: 4.3.2.1. for 1.2.3.4, and nibbles for an IPv6 address (RFC
-// 5782 sections 2.1 and 2.4). What is no address at all is turned around at its
-// dots, as the original does.
+// 5782 sections 2.1 and 2.4). What is no IPv6 address is turned around at its
+// dots, whatever it is, as the original does.
 func reverse(ip string) string {
 	if a, err := netip.ParseAddr(ip); err == nil && a.Is6() {
-		if a = a.Unmap(); a.Is4() {
-			ip = a.String()
-		} else {
-			return nibbles(a)
-		}
+		return dnsq.Reversed(a) + "."
 	}
 	if ip == "" {
 		return ""
@@ -27,13 +25,4 @@ func reverse(ip string) string {
 	}
 	slices.Reverse(words)
 	return strings.Join(words, ".") + "."
-}
-
-func nibbles(a netip.Addr) string {
-	const hex = "0123456789abcdef"
-	var b strings.Builder
-	for _, c := range slices.Backward(a.AsSlice()) {
-		b.Write([]byte{hex[c&15], '.', hex[c>>4], '.'})
-	}
-	return b.String()
 }
