@@ -32,6 +32,7 @@ type Server struct {
 	Addr string // 127.0.0.1:port
 
 	udp, tcp *dns.Server
+	done     chan struct{} // closed at the end
 	log      io.Writer
 	mu       sync.Mutex
 	records  map[string][]dns.RR // by lower-case name
@@ -46,7 +47,7 @@ type conduct struct {
 // Start starts a server on address, whose port may be 0. Each question is
 // written to log as a line, "TXT name", with the name in lower case.
 func Start(address, zone string, log io.Writer) (*Server, error) {
-	s := &Server{log: log, records: map[string][]dns.RR{}, conduct: map[string]conduct{}}
+	s := &Server{done: make(chan struct{}), log: log, records: map[string][]dns.RR{}, conduct: map[string]conduct{}}
 	if err := s.load(zone); err != nil {
 		return nil, err
 	}
@@ -82,6 +83,7 @@ func listen(address string) (pc net.PacketConn, l net.Listener, err error) {
 
 // Close stops the server.
 func (s *Server) Close() {
+	close(s.done)
 	s.udp.Shutdown()
 	s.tcp.Shutdown()
 }
@@ -144,7 +146,11 @@ func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
 	s.fill(m, name, qtype)
 	overUDP := w.RemoteAddr().Network() == "udp"
 	c, _ := find(s.conduct, name)
-	time.Sleep(c.wait)
+	select {
+	case <-time.After(c.wait):
+	case <-s.done:
+		return
+	}
 	switch c.what {
 	case "silent":
 		return
