@@ -38,7 +38,17 @@ func Parse(text string) ([]Program, error) {
 	return table, nil
 }
 
-// Main returns the text of cmd/NAME/main.go.
+// Dir returns the name of the program's directory under cmd/, and so of the file
+// that go build makes: an import path can have no @, and date@ is built as
+// date-at.
+func (p Program) Dir() string {
+	if name, ok := strings.CutSuffix(p.Name, "@"); ok {
+		return name + "-at"
+	}
+	return p.Name
+}
+
+// Main returns the text of cmd/DIR/main.go.
 func (p Program) Main() string {
 	base := p.Package[strings.LastIndexByte(p.Package, '/')+1:]
 	return "// Code generated from PROGRAMS; DO NOT EDIT.\n\npackage main\n\nimport (\n\t\"paperpath/internal/proc/host\"\n\t\"" +

@@ -2,9 +2,12 @@
 package bin
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -12,7 +15,7 @@ import (
 var build = sync.OnceValues(func() (string, error) {
 	// make test has built them already and says where.
 	if dir := os.Getenv("PAPERPATH_BIN"); dir != "" {
-		return dir, nil
+		return dir, rename(dir)
 	}
 	dir, err := os.MkdirTemp("", "paperpath-bin-")
 	if err != nil {
@@ -23,8 +26,24 @@ var build = sync.OnceValues(func() (string, error) {
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	built = true
-	return dir, cmd.Run()
+	if err := cmd.Run(); err != nil {
+		return dir, err
+	}
+	return dir, rename(dir)
 })
+
+// rename gives the programs whose names end with @ these names, as links: go
+// build cannot (programs.Program.Dir).
+func rename(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*-at"))
+	for _, file := range files {
+		name := strings.TrimSuffix(file, "-at") + "@"
+		if e := os.Symlink(filepath.Base(file), name); e != nil && !errors.Is(e, fs.ErrExist) {
+			err = e
+		}
+	}
+	return err
+}
 
 var built bool // by this process, which must clean up
 

@@ -113,10 +113,10 @@ func TestMainsAreGenerated(t *testing.T) {
 	root := bin.Root(t)
 	want := map[string]bool{}
 	for _, p := range table(t) {
-		want[p.Name] = true
-		got, err := os.ReadFile(filepath.Join(root, "cmd", p.Name, "main.go"))
+		want[p.Dir()] = true
+		got, err := os.ReadFile(filepath.Join(root, "cmd", p.Dir(), "main.go"))
 		if err != nil || string(got) != p.Main() {
-			t.Errorf("cmd/%s/main.go is not what PROGRAMS makes of it (make mains): %v", p.Name, err)
+			t.Errorf("cmd/%s/main.go is not what PROGRAMS makes of it (make mains): %v", p.Dir(), err)
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(root, "cmd"))
@@ -142,7 +142,7 @@ func TestWeights(t *testing.T) {
 		if !ok {
 			t.Errorf("%s: unknown weight %q", p.Name, p.Weight)
 		}
-		for _, dep := range goList(t, "-deps", "./cmd/"+p.Name) {
+		for _, dep := range goList(t, "-deps", "./cmd/"+p.Dir()) {
 			if slices.Contains(banned, dep) {
 				t.Errorf("%s is to be %s and links %s", p.Name, p.Weight, dep)
 			}

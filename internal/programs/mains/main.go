@@ -1,4 +1,4 @@
-// Mains writes cmd/NAME/main.go for each line of PROGRAMS and removes the
+// Mains writes cmd/DIR/main.go for each line of PROGRAMS and removes the
 // directories under cmd that have none. Run it from the top of the tree.
 package main
 
@@ -25,8 +25,8 @@ func write() error {
 	}
 	keep := map[string]bool{}
 	for _, p := range table {
-		keep[p.Name] = true
-		dir := filepath.Join("cmd", p.Name)
+		keep[p.Dir()] = true
+		dir := filepath.Join("cmd", p.Dir())
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
