@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -19,61 +20,97 @@ func (t *turn) smtpHome() (variable string, err error) {
 	return "QMAILHOME=" + home, os.WriteFile(filepath.Join(home, "control", "me"), []byte("bench.example\n"), 0o644)
 }
 
-// listenSMTP starts a tcpserver with our qmail-smtpd.
-func (t *turn) listenSMTP(who family, limit int, options ...string) (pid int, addr netip.AddrPort, err error) {
+// listenSMTP starts a tcpserver with our qmail-smtpd at the end of a chain.
+func (t *turn) listenSMTP(who family, limit int, chain []string, options ...string) (pid int, addr netip.AddrPort, err error) {
 	home, err := t.smtpHome()
 	if err != nil {
 		return 0, addr, err
 	}
-	args := append(options, "-c", strconv.Itoa(limit), "--", "qmail-smtpd")
-	return t.listen(who, []string{home}, args...)
+	args := append(slices.Clone(options), "-c", strconv.Itoa(limit), "--")
+	args = append(append(args, chain...), "qmail-smtpd")
+	return t.listen(who, []string{home, "RBLSMTPD="}, args...)
 }
 
-// inside compares a program that is a function with one that is executed.
+// inside compares a program that is a function with one that is executed. The
+// last two show the limits: what executing costs at the least, and what having
+// connections costs a server that does nothing else.
 func inside(n *sizes) *contest {
-	const executed = "a program of one system call, executed"
-	one := &metric{"1 client", "connections/s", timesOne(10, executed)}
-	many := &metric{fmt.Sprintf("%d clients", n.clients), "connections/s", timesOne(10, executed)}
-	measure := func(t *turn, addr netip.AddrPort, talk dialogue) error {
-		rate, err := hammer(addr, 1, n.hammer, talk)
-		if err != nil {
-			return err
-		}
-		t.add(one, rate)
-		if rate, err = hammer(addr, n.clients, n.hammer, talk); err == nil {
-			t.add(many, rate)
-		}
-		return err
-	}
-	smtp := func(who family, options ...string) func(*turn) error {
-		return func(t *turn) error {
-			_, addr, err := t.listenSMTP(who, 1000, options...)
+	m := insideMetrics(n)
+	c := insideContest("inside", "connections to qmail-smtpd that say QUIT", n, m, nil)
+	c.contenders = append(c.contenders,
+		contender{"one system call, executed", []string{"tcpserver"}, ours, func(t *turn) error {
+			program, err := say.make(t.dir)
 			if err != nil {
 				return err
 			}
-			return measure(t, addr, quits)
+			_, addr, err := t.listen(ours, nil, "-c", "1000", "--", program)
+			if err != nil {
+				return err
+			}
+			return t.hammerBoth(n, m, addr, hears)
+		}},
+		contender{"accept alone", nil, ours, func(t *turn) error {
+			addr, end, err := greet()
+			if err != nil {
+				return err
+			}
+			defer end()
+			return t.hammerBoth(n, m, addr, hears)
+		}})
+	return c
+}
+
+// insideChain is a chain of two programs: rblsmtpd, told by the rules (here, the
+// environment) not to ask anybody, and qmail-smtpd.
+func insideChain(n *sizes) *contest {
+	return insideContest("inside-chain", "connections to qmail-smtpd behind rblsmtpd, with $RBLSMTPD empty", n, insideMetrics(n),
+		func(t *turn, who family) []string { return []string{t.find(who, "rblsmtpd")} })
+}
+
+// insideMetrics are rates with one client and with several.
+func insideMetrics(n *sizes) [2]*metric {
+	return [2]*metric{
+		{"1 client", "connections/s", timesOne(10, "ucspi-tcp")},
+		{fmt.Sprintf("%d clients", n.clients), "connections/s", timesOne(10, "ucspi-tcp")},
+	}
+}
+
+// insideContest runs qmail-smtpd, behind what before returns, if anything.
+func insideContest(name, title string, n *sizes, m [2]*metric, before func(*turn, family) []string) *contest {
+	smtp := func(who family, options ...string) func(*turn) error {
+		return func(t *turn) error {
+			var chain []string
+			if before != nil {
+				chain = before(t, who)
+			}
+			_, addr, err := t.listenSMTP(who, 1000, chain, options...)
+			if err != nil {
+				return err
+			}
+			return t.hammerBoth(n, m, addr, quits)
 		}
 	}
 	needs := []string{"tcpserver"}
-	return &contest{
-		name: "inside", title: "connections to qmail-smtpd that say QUIT", metrics: []*metric{one, many},
-		contenders: []contender{
-			{"paperpath -i", needs, ours, smtp(ours, "-i")},
-			{"paperpath, executed", needs, ours, smtp(ours)},
-			{"ucspi-tcp, executed", needs, theirs, smtp(theirs)},
-			{executed, needs, ours, func(t *turn) error {
-				program, err := say.make(t.dir)
-				if err != nil {
-					return err
-				}
-				_, addr, err := t.listen(ours, nil, "-c", "1000", "--", program)
-				if err != nil {
-					return err
-				}
-				return measure(t, addr, hears)
-			}},
-		},
+	if before != nil {
+		needs = append(needs, "rblsmtpd")
 	}
+	return &contest{name: name, title: title, metrics: m[:], contenders: []contender{
+		{"paperpath -i", needs, ours, smtp(ours, "-i")},
+		{"paperpath", needs, ours, smtp(ours)},
+		{"ucspi-tcp", needs, theirs, smtp(theirs)},
+	}}
+}
+
+// hammerBoth adds the rates of one client and of several.
+func (t *turn) hammerBoth(n *sizes, m [2]*metric, addr netip.AddrPort, talk dialogue) error {
+	for i, clients := range []int{1, n.clients} {
+		rate, err := hammer(addr, clients, n.hammer, talk)
+		if err != nil {
+			return err
+		}
+		t.add(m[i], rate)
+	}
+	return nil
 }
 
 // insideIdle holds connections to functions.
@@ -111,7 +148,7 @@ func (t *turn) holdIdle(count int, each, total, next *metric) error {
 	if l.Cur < uint64(count+4*more) {
 		return fmt.Errorf("%d descriptors are too few for %d connections (ulimit -n)", l.Cur, count)
 	}
-	pid, addr, err := t.listenSMTP(ours, count+more, "-i")
+	pid, addr, err := t.listenSMTP(ours, count+more, nil, "-i")
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@
 //	peers.go     where each contender's programs are
 //	tiny.go      the smallest programs there can be
 //	client.go    TCP clients
+//	news.go      services and logs that come up
 //
 // and one file for each case. To measure must not take the processor from what
 // is measured: a service says itself that it is up, on a fifo; that a log has a
@@ -34,7 +35,7 @@ func cases(n *sizes) []*contest {
 	return []*contest{
 		startup(n),
 		logsPlain(n), logsStamped(n), logsFiltered(n), stamp(n), unstamp(n),
-		connections(n), rules(n), heldByCat(n), inside(n), insideIdle(n),
+		connections(n), rules(n), heldByCat(n), inside(n), insideChain(n), insideIdle(n),
 		lists(n),
 		supervision(n),
 	}
@@ -97,6 +98,7 @@ func run() (err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, endAll)() // whatever is waited for ends at once
 	if err := adoptOrphans(); err != nil {
 		return err
 	}

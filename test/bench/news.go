@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -22,13 +23,14 @@ type event struct {
 
 // news is the fifo on which services say that they are up, as "name pid".
 type news struct {
+	ctx    context.Context
 	fifo   string
 	file   *os.File
 	events chan event
 }
 
 func (t *turn) hear() (*news, error) {
-	n := &news{fifo: filepath.Join(t.dir, "up"), events: make(chan event, 10_000)}
+	n := &news{ctx: t.ctx, fifo: filepath.Join(t.dir, "up"), events: make(chan event, 10_000)}
 	if err := unix.Mkfifo(n.fifo, 0o666); err != nil {
 		return nil, err
 	}
@@ -55,6 +57,8 @@ func (n *news) next() (event, error) {
 	select {
 	case e := <-n.events:
 		return e, nil
+	case <-n.ctx.Done():
+		return event{}, n.ctx.Err()
 	case <-time.After(newsPatience):
 		return event{}, fmt.Errorf("no service came up for %v", newsPatience)
 	}
@@ -118,10 +122,12 @@ func watchLogs(dir string, count int) (*logWatch, error) {
 func (w *logWatch) close() { w.file.Close() }
 
 // wait waits for the last log.
-func (w *logWatch) wait() (time.Time, error) {
+func (w *logWatch) wait(ctx context.Context) (time.Time, error) {
 	select {
 	case at := <-w.done:
 		return at, nil
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
 	case <-time.After(newsPatience):
 		return time.Time{}, fmt.Errorf("not every log has its line after %v", newsPatience)
 	}

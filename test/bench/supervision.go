@@ -102,7 +102,7 @@ func (t *turn) supervise(s *supervisor, n *sizes, m *supervisionMetrics) error {
 		pids[e.name], last = e.pid, e.at
 	}
 	t.milliseconds(m.up, last.Sub(began))
-	last, err = logs.wait()
+	last, err = logs.wait(t.ctx)
 	if err != nil {
 		return err
 	}

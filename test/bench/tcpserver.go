@@ -85,15 +85,9 @@ func connections(n *sizes) *contest {
 			return err
 		}
 		t.add(fresh, float64(before)/1e3)
-		rate, err := hammer(addr, 1, n.hammer, hears)
-		if err != nil {
+		if err := t.hammerBoth(n, [2]*metric{one, many}, addr, hears); err != nil {
 			return err
 		}
-		t.add(one, rate)
-		if rate, err = hammer(addr, n.clients, n.hammer, hears); err != nil {
-			return err
-		}
-		t.add(many, rate)
 		time.Sleep(100 * time.Millisecond) // the last programs are reaped
 		kB, err := weigh(tree(pid))
 		t.add(after, float64(kB)/1e3)
