@@ -2,8 +2,10 @@ package rblsmtpd
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"paperpath/internal/proc"
@@ -12,17 +14,26 @@ import (
 // sayNo is a whole SMTP session (rblsmtpd.c): everything that leads up to a
 // recipient is fine, everything else gets the reply. The log has its line
 // already, and how the client ends is his affair: QUIT, hanging up and running
-// out of time all end the program well.
+// out of time all end the program well. Talking to a client that is gone ends
+// the original by SIGPIPE.
 func sayNo(in, out proc.File, spoken, reply string, timeout time.Duration) error {
+	err := converse(in, out, spoken, reply, timeout)
+	if errors.Is(err, syscall.EPIPE) {
+		return proc.BrokenPipe
+	}
+	return nil
+}
+
+func converse(in, out proc.File, spoken, reply string, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	if timeout == 0 {
-		io.WriteString(out, reply+"\r\n")
-		return nil
+		_, err := io.WriteString(out, reply+"\r\n")
+		return err
 	}
 	in.SetReadDeadline(deadline)
 	out.SetWriteDeadline(deadline)
 	if _, err := io.WriteString(out, "220 rblsmtpd.local\r\n"); err != nil {
-		return nil
+		return err
 	}
 	c := commands{}
 	var answers []byte
@@ -38,8 +49,8 @@ func sayNo(in, out proc.File, spoken, reply string, timeout time.Duration) error
 			}
 			switch verb {
 			case "quit":
-				out.Write(append(answers, "221 rblsmtpd.local\r\n"...))
-				return nil
+				_, err := out.Write(append(answers, "221 rblsmtpd.local\r\n"...))
+				return err
 			case "helo", "ehlo", "mail", "rset", "noop":
 				answers = append(answers, "250 rblsmtpd.local\r\n"...)
 			default:
@@ -48,12 +59,12 @@ func sayNo(in, out proc.File, spoken, reply string, timeout time.Duration) error
 		}
 		if len(answers) > 0 {
 			if _, err := out.Write(answers); err != nil {
-				return nil
+				return err
 			}
 		}
 		n, err := in.Read(b[:])
-		if n == 0 || err != nil {
-			return nil
+		if err != nil {
+			return err
 		}
 		piece = b[:n]
 	}

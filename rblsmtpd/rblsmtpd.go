@@ -25,7 +25,6 @@ import (
 	"context"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"paperpath/internal/dnsq"
@@ -149,5 +148,9 @@ func (d decision) reply() string {
 
 // log prints "rblsmtpd: 10.0.0.1 pid 123: text".
 func log(env *proc.Env, client, text string) {
-	env.Say(strings.Join([]string{client, "pid", strconv.Itoa(os.Getpid()) + ":", text}, " "))
+	pid := env.PID
+	if pid == 0 {
+		pid = os.Getpid()
+	}
+	env.Say(client + " pid " + strconv.Itoa(pid) + ": " + text)
 }

@@ -432,6 +432,22 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// The log calls the program what the server calls the connection, and a client
+// that is gone ends it as SIGPIPE would.
+func TestGone(t *testing.T) {
+	conn, file := client(t)
+	conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
+	errs := &proctest.Buffer{}
+	env := &proc.Env{Args: []string{"rblsmtpd", "smtpd"}, Vars: proc.Vars{"RBLSMTPD=no", "TCPREMOTEIP=192.0.2.1"}, PID: 4194305}
+	env.Files[0], env.Files[1], env.Files[2] = file, file, errs
+	file.Read(make([]byte, 1)) // until the connection is known to be reset
+	status := proc.Run(context.Background(), &Rblsmtpd, env)
+	if errs.String() != "rblsmtpd: 192.0.2.1 pid 4194305: 451 no\n" || status != int(proc.BrokenPipe) {
+		t.Errorf("status %d, %q", status, errs.String())
+	}
+}
+
 func TestSilence(t *testing.T) {
 	serve := func(file proc.File, args ...string) chan proctest.Result {
 		done := make(chan proctest.Result, 1)
