@@ -1,8 +1,9 @@
 package script
 
 import (
+	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/netip"
 	"os"
 	"strings"
@@ -12,48 +13,40 @@ import (
 	"paperpath/test/nameserver"
 )
 
-// dnsForC finds an address whose port 53 is free: the C programs ask nowhere
-// else, and only root may answer there.
-func dnsForC() (address string, ok bool) {
+// startForC starts a name server at a loopback address whose port 53 is free:
+// the C programs ask nowhere else, and only root may answer there.
+func startForC(zone string, log io.Writer) (s *nameserver.Server, err error) {
 	for i := range 50 {
-		// Tests of other programs that run at the same time want one, too.
-		address := fmt.Sprintf("127.53.%d.%d:53", os.Getpid()%250, i+1)
-		pc, err := net.ListenPacket("udp", address)
-		if err != nil {
-			continue
+		// Other scripts, and other tests at the same time, want one, too.
+		s, err = nameserver.Start(fmt.Sprintf("127.53.%d.%d:53", os.Getpid()%250, i+1), zone, log)
+		if err == nil {
+			return s, nil
 		}
-		pc.Close()
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return address, true
 	}
-	return "", false
+	return nil, err
 }
 
 // serveDNS is the command "dns ZONE": a name server with the zone in the file
-// ZONE (see package nameserver) answers until the script ends, and $DNSCACHEIP
-// says where. What it is asked goes to the end of the file dns.log, a line a
-// question.
+// ZONE (see package nameserver; ${IDENT} and ${IDENT_REVERSED} are those of the
+// command ident) answers until the script ends, and $DNSCACHEIP says where. What
+// it is asked goes to the end of the file dns.log, a line a question.
 func serveDNS(c bool) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {
 			ts.Fatalf("usage: dns ZONE")
 		}
-		address := "127.0.0.1:0"
-		if c {
-			var ok bool
-			if address, ok = dnsForC(); !ok {
-				ts.Fatalf("no port 53 for the C programs: begin with [!dns] skip")
-			}
-		}
+		zone := strings.NewReplacer("${IDENT}", ts.Getenv("IDENT"), "${IDENT_REVERSED}", ts.Getenv("IDENT_REVERSED")).Replace(ts.ReadFile(args[0]))
 		log, err := os.OpenFile(ts.MkAbs("dns.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
 		ts.Check(err)
-		s, err := nameserver.Start(address, ts.ReadFile(args[0]), log)
+		ts.Defer(func() { log.Close() })
+		var s *nameserver.Server
+		if c {
+			s, err = startForC(zone, log)
+		} else {
+			s, err = nameserver.Start("127.0.0.1:0", zone, log)
+		}
 		ts.Check(err)
-		ts.Defer(func() { s.Close(); log.Close() })
+		ts.Defer(s.Close)
 		ts.Setenv("DNSCACHEIP", s.Addr)
 		if c {
 			ts.Setenv("DNSCACHEIP", netip.MustParseAddrPort(s.Addr).Addr().String())
@@ -61,16 +54,26 @@ func serveDNS(c bool) func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// condition knows "dns": whether the command dns can work.
+// condition knows "dns" and "ident": whether the commands can work.
 func condition(c bool) func(string) (bool, error) {
 	return func(cond string) (bool, error) {
-		if cond != "dns" {
-			return false, fmt.Errorf("unknown condition %s", strings.TrimSpace(cond))
+		switch cond {
+		case "dns":
+			if !c {
+				return true, nil
+			}
+			s, err := startForC("", io.Discard)
+			if err == nil {
+				s.Close()
+			}
+			return err == nil, nil
+		case "ident":
+			l, _, err := listenIdent()
+			if err == nil {
+				l.Close()
+			}
+			return err == nil, nil
 		}
-		if !c {
-			return true, nil
-		}
-		_, ok := dnsForC()
-		return ok, nil
+		return false, errors.New("unknown condition " + cond)
 	}
 }

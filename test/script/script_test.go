@@ -7,6 +7,8 @@
 //	dns ZONE                      starts a name server, see dns_test.go; a
 //	                              script that is also for C begins with
 //	                              "[!dns] skip": C asks port 53 alone
+//	ident USER                    starts an ident server, see ident_test.go;
+//	                              "[!ident] skip" where port 113 is for root
 //
 // A script whose first line is "# also: C" runs a second time with the C
 // programs of Debian's daemontools and ucspi-tcp on $PATH, and must come to the
@@ -78,6 +80,7 @@ func run(t *testing.T, files []string, path string, c bool) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status,
 			"dns":    serveDNS(c),
+			"ident":  serveIdent,
 		},
 	})
 }
