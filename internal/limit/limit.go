@@ -17,7 +17,6 @@
 package limit
 
 import (
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,33 +180,7 @@ func Exec(file string, argv []string, chain bool, vars proc.Vars) error {
 		later.HandOn(&vars, softlimit)
 		l = slices.DeleteFunc(l, func(limit Limit) bool { return deadly(limit.Resource) })
 	}
-	// A collection would start threads, which the limits may not allow.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	defer set(l)()
-	return syscall.Exec(file, argv, vars)
-}
-
-// set sets soft limits, never above the hard ones. It comes immediately before
-// execve: under some of them this very program cannot live for long. If it has
-// to go on all the same, undo gives back those that it had.
-func set(l Limits) (undo func()) {
-	before := make([]unix.Rlimit, len(l))
-	limits := make([]unix.Rlimit, len(l))
-	for i := range l {
-		unix.Getrlimit(l[i].Resource, &before[i])
-		limits[i].Max = before[i].Max
-		limits[i].Cur = min(l[i].Value, limits[i].Max)
-	}
-	undo = func() {
-		for i := range l {
-			unix.Setrlimit(l[i].Resource, &before[i])
-		}
-	}
-	for i := range l {
-		// A soft limit below the hard one is never refused.
-		unix.Setrlimit(l[i].Resource, &limits[i])
-	}
-	return undo
+	return become(file, argv, vars, l)
 }
 
 // ForChild returns what to execute, in the directory dir and with the

@@ -17,12 +17,18 @@ import (
 // foreground until it has really gone.
 var Fghack = proc.Program{Name: "fghack", Usage: "child", Run: fghack}
 
-// copies is how many descriptors of the pipe the program gets: a daemon closes
-// those that it can think of, and seldom so many.
-const copies = 31
+const (
+	// copies is how many descriptors of the pipe the program gets: a daemon
+	// closes those that it can think of, and seldom so many. (31, from 3 on,
+	// are those of the C program.)
+	copies = 31
 
-// spare is how many descriptors it takes to look at a program and to start it.
-const spare = 4
+	// high is out of their way.
+	high = 64
+
+	// spare is how many descriptors it takes to look at a program and start it.
+	spare = 4
+)
 
 // The far ends of the pipe stay open in whatever descends from the program; its
 // end of file says that all of them are gone.
@@ -34,7 +40,7 @@ func fghack(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return strerr.Unable("create pipe", "", err)
 	}
-	defer r.Close()
+	r, w = raise(r), raise(w)
 	p, err := startWith(env, int(w.Fd()))
 	w.Close()
 	if err != nil {
@@ -52,6 +58,16 @@ func fghack(_ context.Context, env *proc.Env) error {
 		return errors.New("child crashed")
 	}
 	return proc.Exit(status.Code())
+}
+
+// raise gives a descriptor a high number, if there is one.
+func raise(f *sys.FD) *sys.FD {
+	n, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, high)
+	if err != nil {
+		return f
+	}
+	f.Close()
+	return sys.NewFD(n)
 }
 
 // startWith starts the program with descriptors 0 to 2, whatever else was
