@@ -1,14 +1,11 @@
 package smtpd
 
 import (
-	"bytes"
 	"strconv"
 	"time"
-)
 
-// maxHops is the number of Received and Delivered-To fields at which a message
-// is taken to be in a loop.
-const maxHops = 100
+	"paperpath/mta/received"
+)
 
 // maxTransfer is how long a message may take to come. qmail-queue does not wait
 // longer either.
@@ -82,10 +79,10 @@ func (s *session) tooBig(n int64) bool { return s.dataBytes > 0 && n > int64(s.d
 // textCount is what was learned on the way of a text.
 type textCount struct {
 	bytes int64 // as they go to the queue
-	hops  hopCounter
+	hops  received.Hops
 }
 
-func (c *textCount) looping() bool { return c.hops.n >= maxHops }
+func (c *textCount) looping() bool { return c.hops.TooMany() }
 
 // copyText moves the text to its end from the client to m, as it comes. Of a
 // message that will be refused the rest is read and dropped: the client hears
@@ -106,7 +103,7 @@ func (s *session) copyText(m message) (textCount, error) {
 		s.text = out // keep the room
 		s.in.unread(len(p) - n)
 		c.bytes += int64(len(out))
-		c.hops.scan(out)
+		c.hops.Scan(out)
 		if s.tooBig(c.bytes) || c.looping() {
 			m.Fail()
 		} else {
@@ -116,39 +113,4 @@ func (s *session) copyText(m message) (textCount, error) {
 			return c, nil
 		}
 	}
-}
-
-// hopCounter counts the lines of a header that begin with "received" or
-// "delivered", in any case and whatever follows (blast in qmail-smtpd.c).
-type hopCounter struct {
-	n      int
-	body   bool                   // the header is over
-	start  [len("delivered")]byte // of the current line
-	length int                    // of start
-}
-
-// scan looks at the next bytes of a message.
-func (h *hopCounter) scan(p []byte) {
-	for !h.body && len(p) > 0 {
-		line, rest, complete := bytes.Cut(p, []byte("\n"))
-		h.length += copy(h.start[h.length:], line)
-		if complete {
-			h.endLine()
-		}
-		p = rest
-	}
-}
-
-func (h *hopCounter) endLine() {
-	switch start := h.start[:h.length]; {
-	case len(start) == 0:
-		h.body = true
-	case hasPrefixFold(start, "received"), hasPrefixFold(start, "delivered"):
-		h.n++
-	}
-	h.length = 0
-}
-
-func hasPrefixFold(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
 }
