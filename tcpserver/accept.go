@@ -1,13 +1,9 @@
 package tcpserver
 
 import (
-	"errors"
 	"net/netip"
-	"os"
-	"os/signal"
-	"strconv"
+	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +11,7 @@ import (
 	"paperpath/internal/dnsq"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/tcprules"
 	"paperpath/tcpserver/inside"
 )
 
@@ -23,38 +20,100 @@ type server struct {
 	settings
 	env      *proc.Env
 	files    [8]proc.File // for the programs; the connection becomes 0 and 1
-	listener int
+	clients  []int        // listening sockets
 	resolver *dnsq.Resolver
-	argv     []string      // of the program
-	inside   *inside.Table // programs to run as functions; nil: none
+	db       *tcprules.Database // if hasRules
+	argv     []string           // of the program
+	inside   *inside.Table      // programs to run as functions; nil: none
+	direct   bool               // a connection needs no waiting before its program
 
-	// mu is also held while a process is created, until it is in children:
-	// the reaper must not see it before that, nor take from ForkExec the one
-	// that could not be executed.
-	mu          sync.Mutex
-	room        sync.Cond // for another connection
-	count       uint64    // of connections, those being prepared included
-	preparing   uint64    // connections that this process still holds
-	maxPrepared uint64
-	children    map[int]int // process → number in the log
-	last        int         // number given to a connection without a process
+	usage   usage   // for limits
+	counted counted // for -S
+
+	mu        sync.Mutex
+	room      sync.Cond        // for another connection, or there will be none
+	stopped   bool             // accept nobody any more
+	count     uint64           // of connections, those being prepared included
+	reserved  uint64           // room for those that are about to be accepted
+	preparing uint64           // connections whose sockets this process holds
+	last      int              // number given to a connection without a process
+	streams   map[*stream]bool // connections of programs inside
+	children  map[int]*serving // by process
+	strays    map[int]stray    // ended before they were in children
+	spawned   uint64           // processes that were to be created so far
+	starting  int              // processes that are being created
+	born      sync.Cond        // somebody is in children
+	complaint time.Time        // the last one about accept
+	maxHeld   uint64           // bounds preparing
+	gates     []*gate
 }
 
-// serve accepts connections until the listening socket is shut, and waits for
-// those that are being served then.
-func (s *server) serve() error {
-	s.room.L = &s.mu
-	s.maxPrepared = maxPrepared()
-	s.children = make(map[int]int)
+// newServer returns a server for the clients of l.
+func newServer(set *settings, env *proc.Env, files [8]proc.File, clients []int, argv []string) *server {
+	s := &server{
+		settings: *set,
+		env:      env,
+		files:    files,
+		clients:  clients,
+		resolver: dnsq.New(env.Vars),
+		argv:     argv,
+		maxHeld:  maxHeld(),
+		streams:  make(map[*stream]bool),
+		children: make(map[int]*serving),
+		strays:   make(map[int]stray),
+		counted:  counted{refused: make(map[string]uint64)},
+	}
+	s.room.L, s.born.L = &s.mu, &s.mu
+	if s.hasRules {
+		s.db = openRules(env, s.rules)
+	}
+	s.direct = !s.settings.inside && !s.remoteHost && !s.remoteInfo && s.hasLocalHost &&
+		len(s.proxies) == 0 && len(s.banner) <= maxDirectBanner
+	return s
+}
+
+// maxDirectBanner is what a new connection takes without waiting for its client.
+const maxDirectBanner = 1 << 10
+
+// serve accepts connections until stop, and waits for those that are being
+// served then. ready is called when it accepts.
+func (s *server) serve(ready func()) error {
 	touchPoller()
 	s.mu.Lock()
-	s.status()
+	s.logStatus()
 	s.mu.Unlock()
-	go s.reap()
-	if err := s.accept(); err != nil {
-		return err
+	accepters := 1
+	if s.direct {
+		// Each creates its processes itself: handing connections to other
+		// goroutines costs a tenth of the throughput. Creating one keeps a
+		// processor busy.
+		accepters = max(2, runtime.GOMAXPROCS(0))
 	}
-	unix.Close(s.listener)
+	if !s.settings.inside {
+		go s.reap()
+	}
+	for range accepters {
+		g, err := newGate(s.clients)
+		if err != nil {
+			return strerr.Unable("wait for", "connections", err)
+		}
+		s.mu.Lock()
+		s.gates = append(s.gates, g)
+		s.mu.Unlock()
+	}
+	failed := make(chan error, accepters)
+	for _, g := range s.gates {
+		go func() { failed <- s.accept(g) }()
+	}
+	ready()
+	for range s.gates {
+		if err := <-failed; err != nil {
+			return err
+		}
+	}
+	for _, fd := range s.clients {
+		unix.Close(fd)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.count > 0 {
@@ -63,16 +122,28 @@ func (s *server) serve() error {
 	return nil
 }
 
+// stop makes serve accept nobody any more.
+func (s *server) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.room.Broadcast()
+	gates := s.gates
+	s.mu.Unlock()
+	for _, g := range gates {
+		g.stop()
+	}
+}
+
 // touchPoller makes the runtime open the descriptors it needs for timers and
 // sockets. Later, with every descriptor taken by a flood of connections, that
 // would end the process.
 func touchPoller() { time.Sleep(time.Nanosecond) }
 
-// maxPrepared returns how many connections may be looked up at a time: each
-// holds its socket, one for questions, and two descriptors while the process
+// maxHeld returns how many connections this process may hold at a time: each
+// takes its socket, one for questions, and two descriptors while the process
 // is created. The others wait in the backlog. (The C program forks at once and
 // leaves all that to the child.)
-func maxPrepared() uint64 {
+func maxHeld() uint64 {
 	const each, spare = 4, 16
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur < spare+each {
@@ -86,130 +157,100 @@ const (
 	acceptQuiet = time.Minute            // between complaints about that
 )
 
-func (s *server) accept() error {
-	var complained time.Time
-	for {
-		s.mu.Lock()
-		for s.count >= s.limit || s.preparing >= s.maxPrepared {
-			s.room.Wait()
-		}
-		s.mu.Unlock()
-
-		fd, sa, err := unix.Accept4(s.listener, unix.SOCK_CLOEXEC)
+func (s *server) accept(g *gate) error {
+	for s.reserve() {
+		fd, remote, err := g.accept(s.settings.inside)
 		switch err {
 		case nil:
+		case errStopped:
+			return nil
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			// The client waits in the backlog. C would spin here.
-			if time.Since(complained) > acceptQuiet {
-				s.env.Warn(strerr.Unable("accept", "connection", err))
-				complained = time.Now()
-			}
+			s.complain(err)
+			s.unreserve()
 			time.Sleep(acceptPause)
 			continue
-		case unix.EINVAL: // shut
+		case unix.EINVAL: // the socket was shut
 			return nil
 		case unix.EBADF, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
 			return strerr.Unable("accept", "connection", err)
 		default:
+			s.unreserve()
 			continue // ECONNABORTED, EPROTO, …: that client's trouble (accept(2))
 		}
-		remote, ok := addrPort(sa)
-		if !ok {
-			unix.Close(fd)
-			continue
-		}
 		s.mu.Lock()
+		s.reserved--
 		s.count++
 		s.preparing++
-		s.status()
+		s.counted.accepted++
+		s.logStatus()
 		s.mu.Unlock()
-		go s.connect(fd, remote)
+		if s.direct {
+			s.connect(fd, remote)
+		} else {
+			go s.connect(fd, remote)
+		}
+	}
+	return nil
+}
+
+// reserve waits until there is room for another connection. It returns false
+// after stop.
+func (s *server) reserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.stopped && (s.count+s.reserved >= s.limit || s.preparing+s.reserved >= s.maxHeld) {
+		s.room.Wait()
+	}
+	if s.stopped {
+		return false
+	}
+	s.reserved++
+	return true
+}
+
+func (s *server) unreserve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	s.room.Signal()
+}
+
+// complain says, now and then, that nobody can be accepted.
+func (s *server) complain(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counted.acceptErrors++
+	if time.Since(s.complaint) > acceptQuiet {
+		s.complaint = time.Now()
+		s.env.Warn(strerr.Unable("accept", "connection", err))
 	}
 }
 
 // connect sees to one connection, as far as the server does.
 func (s *server) connect(fd int, remote netip.AddrPort) {
 	c := &connection{server: s, fd: fd}
+	c.began = time.Now()
+	pid := c.serve(remote)
 	// The program has the connection now, or the client is to see its end. Its
 	// place is free only after that.
-	started := c.serve(remote)
 	c.close()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.preparing--
 	s.room.Signal()
-	if !started {
-		s.release()
+	if pid == 0 {
+		s.release(&c.serving)
 	}
-}
-
-// reap waits for the programs.
-func (s *server) reap() {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
-	for {
-		s.reapAll()
-		<-ended
+	s.mu.Unlock()
+	if pid > 0 && s.settings.inside {
+		s.wait(pid, &c.serving)
 	}
-}
-
-func (s *server) reapAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.inside != nil {
-		// The programs inside have children too, whom they wait for.
-		for pid := range s.children {
-			s.reapOne(pid)
-		}
-		return
-	}
-	for s.reapOne(-1) {
-	}
-}
-
-// reapOne waits for process pid, or any for -1, if it has ended. The caller
-// holds mu.
-func (s *server) reapOne(pid int) bool {
-	var ws syscall.WaitStatus
-	pid, err := syscall.Wait4(pid, &ws, syscall.WNOHANG, nil)
-	if err == syscall.EINTR {
-		return true
-	}
-	if err != nil || pid <= 0 {
-		return false
-	}
-	// It may be a child of the program that this process was before.
-	if number, ok := s.children[pid]; ok {
-		delete(s.children, pid)
-		s.logEnd(number, int(ws))
-		s.release()
-	}
-	return true
 }
 
 // release counts a connection off. The caller holds mu.
-func (s *server) release() {
+func (s *server) release(c *serving) {
+	s.usage.release(c.held)
 	s.count--
 	s.room.Signal()
-	s.status()
-}
-
-// status logs how many connections there are. The caller holds mu.
-func (s *server) status() {
-	s.log("status: " + strconv.FormatUint(s.count, 10) + "/" + strconv.FormatUint(s.limit, 10))
-}
-
-func (s *server) logEnd(pid, status int) {
-	s.log("end " + strconv.Itoa(pid) + " status " + strconv.Itoa(status))
-}
-
-func (s *server) log(text string) {
-	if s.verbosity >= 2 {
-		s.env.Say(text)
-	}
-}
-
-// warnDrop says why a connection is closed.
-func (s *server) warnDrop(err error) {
-	s.env.Warn(errors.New("dropping connection, " + err.Error()))
+	s.logStatus()
 }

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +17,7 @@ import (
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 	"paperpath/tcprules"
+	"paperpath/tcpserver/proxy"
 	"paperpath/tcpserver/ucspi"
 )
 
@@ -25,12 +26,31 @@ type connection struct {
 	server *server
 	fd     int
 	ucspi.Connection
+	serving
 	vars    proc.Vars // of the program
-	deny    bool
-	number  int     // in the log, once the program is known
-	process bool    // a process has the connection
-	stream  *stream // for programs inside; nil while there was none
+	rule    *tcprules.Rule
+	verdict verdict
+	over    string  // the limit, if refused
+	pid     int     // of the process that has the connection, if one has
+	stream  *stream // where the runtime waits for the client; nil while there was none
 }
+
+// serving is what remains of a connection while a program has it.
+type serving struct {
+	number  int // in the log, once the program is known
+	began   time.Time
+	held    []usageKey // what it counts for
+	summary string     // for -L, but for the end
+}
+
+// verdict is what becomes of a connection.
+type verdict int
+
+const (
+	allowed verdict = iota
+	denied          // by a rule
+	refused         // by a limit
+)
 
 // Wait statuses of the process that C tcpserver would have had for a
 // connection that never came to the program: exit status 100 and 111.
@@ -39,27 +59,30 @@ const (
 	statusDropped = proc.StatusTemporary << 8
 )
 
-// serve brings the connection to the program and reports whether a process has
-// it now.
-func (c *connection) serve(remote netip.AddrPort) (started bool) {
+// serve brings the connection to the program. It returns the number of the
+// process that has the connection now, 0 if none has.
+func (c *connection) serve(remote netip.AddrPort) (pid int) {
 	s := c.server
 	c.Remote.Addr = remote
 	err := c.prepare()
-	if err == nil && !c.deny {
+	if err == nil && c.verdict == allowed {
 		return c.start(context.Background())
+	}
+	if err == nil && c.verdict == refused {
+		c.sayWhy()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pid := os.Getpid()
-	s.logFrom(pid, c)
+	c.number = os.Getpid()
+	s.logFrom(c)
 	if err != nil {
-		s.warnDrop(err)
-		s.logEnd(pid, statusDropped)
-		return false
+		s.drop(c, err)
+		s.logEnd(&c.serving, statusDropped)
+		return 0
 	}
-	s.logVerdict(pid, c)
-	s.logEnd(pid, statusDenied)
-	return false
+	s.logVerdict(c)
+	s.logEnd(&c.serving, statusDenied)
+	return 0
 }
 
 // prepare finds out about the client and what the rules say of it.
@@ -71,25 +94,57 @@ func (c *connection) prepare() (err error) {
 	if !s.delay {
 		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
+	if c.Local.Addr, err = localAddr(c.fd); err != nil {
+		return strerr.Unable("get", "local address", err)
+	}
+	ctx := context.Background()
+	proxied := false
+	if s.isProxy(c.Remote.Addr.Addr()) {
+		if proxied, err = c.readProxy(); err != nil {
+			return strerr.Unable("read", "PROXY header", err)
+		}
+	}
 	if s.banner != "" {
 		if _, err := sys.NewFD(c.fd).Write([]byte(s.banner)); err != nil {
 			return strerr.Unable("print", "banner", err)
 		}
 	}
-	if c.Local.Addr, err = localAddr(c.fd); err != nil {
-		return strerr.Unable("get", "local address", err)
-	}
-	c.lookUp(context.Background())
+	c.lookUp(ctx, proxied)
 	c.vars = s.env.Vars.Clone()
 	c.Set(&c.vars)
-	if s.hasRules {
-		return c.applyRules()
+	if err := c.applyRules(); err != nil {
+		return err
 	}
-	return nil
+	return c.applyLimits()
+}
+
+// proxyTimeout bounds the time until a proxy has said for whom it connects. It
+// should have that in hand.
+const proxyTimeout = 10 * time.Second
+
+// isProxy reports whether connections from ip begin with a PROXY header.
+func (s *server) isProxy(ip netip.Addr) bool {
+	ip = ip.WithZone("")
+	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// readProxy reads the header and reports whether it names a client; if not, the
+// proxy is the client.
+func (c *connection) readProxy() (named bool, err error) {
+	if err := c.poll(); err != nil {
+		return false, err
+	}
+	c.stream.SetReadDeadline(time.Now().Add(proxyTimeout))
+	h, err := proxy.Read(c.stream)
+	if err != nil || !h.Source.IsValid() {
+		return false, err
+	}
+	c.Local.Addr, c.Remote.Addr = h.Destination, h.Source
+	return true, c.stream.SetReadDeadline(time.Time{})
 }
 
 // lookUp asks for names. None of them is necessary.
-func (c *connection) lookUp(ctx context.Context) {
+func (c *connection) lookUp(ctx context.Context, proxied bool) {
 	s := c.server
 	if s.hasLocalHost {
 		c.Local.Host, c.Local.HasHost = s.localHost, true
@@ -102,7 +157,7 @@ func (c *connection) lookUp(ctx context.Context) {
 			c.Remote.Host, c.Remote.HasHost = "", false
 		}
 	}
-	if s.remoteInfo {
+	if s.remoteInfo && !proxied { // only the proxy could ask
 		c.Info, c.HasInfo = ident(ctx, c.Local.Addr, c.Remote.Addr, s.timeout)
 	}
 }
@@ -127,11 +182,17 @@ func (c *connection) resolvesBack(ctx context.Context) bool {
 	return err == nil && slices.Contains(ips, ip)
 }
 
-// applyRules searches the database, which is opened for each connection: a new
-// version counts from the next client on.
-func (c *connection) applyRules() error {
+func openRules(env *proc.Env, name string) *tcprules.Database {
+	return tcprules.NewDatabase(fsys.OS{Root: env.Dir}, name)
+}
+
+// applyRules does what the rule for the client says.
+func (c *connection) applyRules() (err error) {
 	s := c.server
-	rule, err := tcprules.Find(fsys.OS{Root: s.env.Dir}, s.rules, &tcprules.Client{
+	if !s.hasRules {
+		return nil
+	}
+	c.rule, err = s.db.Find(&tcprules.Client{
 		IP:   c.Remote.IP(),
 		Host: c.Remote.Host, HasHost: c.Remote.HasHost,
 		Info: c.Info, HasInfo: c.HasInfo,
@@ -142,58 +203,15 @@ func (c *connection) applyRules() error {
 	if err != nil {
 		return strerr.Unable("read", s.rules, err)
 	}
-	if rule == nil {
+	if c.rule == nil {
 		return nil
 	}
-	for do := range rule.All() {
+	for do := range c.rule.All() {
 		if do.Deny {
-			c.deny = true
+			c.verdict = denied
 		} else if name, value, ok := strings.Cut(do.Set, "="); ok {
 			c.vars.Set(name, value)
 		}
 	}
 	return nil
-}
-
-func (s *server) logFrom(pid int, c *connection) {
-	s.log("pid " + strconv.Itoa(pid) + " from " + c.Remote.IP())
-}
-
-func (s *server) logVerdict(pid int, c *connection) {
-	verdict := "ok"
-	if c.deny {
-		verdict = "deny"
-	}
-	s.log(verdict + " " + strconv.Itoa(pid) +
-		" " + logged(c.Local.Host) + ":" + loggedIP(&c.Local) + ":" + c.Local.Port() +
-		" " + logged(c.Remote.Host) + ":" + loggedIP(&c.Remote) + ":" + logged(c.Info) + ":" + c.Remote.Port())
-}
-
-// loggedMax bounds what a stranger's name server or ident server puts into a
-// log line.
-const loggedMax = 100
-
-// logged makes text from outside safe for the log: one word, without the colon
-// that separates fields, without what a terminal or printf(3) would act on.
-func logged(s string) string {
-	b := []byte(s[:min(len(s), loggedMax)])
-	for i, ch := range b {
-		if ch < 33 || ch > 126 || ch == '%' || ch == ':' {
-			b[i] = '?'
-		}
-	}
-	if len(s) >= loggedMax {
-		return string(b) + "..."
-	}
-	return string(b)
-}
-
-// loggedIP puts an IPv6 address into brackets: its colons are not those
-// between the fields.
-func loggedIP(e *ucspi.End) string {
-	ip := e.IP()
-	if strings.IndexByte(ip, ':') >= 0 {
-		return "[" + ip + "]"
-	}
-	return ip
 }

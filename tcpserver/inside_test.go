@@ -19,7 +19,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/dnsq"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 	"paperpath/tcpserver/inside"
@@ -68,32 +67,33 @@ func serveInside(t *testing.T, limit uint64, args ...string) *running {
 		t.Fatal(err)
 	}
 	r := &running{}
-	fd, local, err := bind(netip.MustParseAddrPort("127.0.0.1:0"), 20)
+	fd, err := bind(netip.MustParseAddrPort("127.0.0.1:0"), 20)
 	if err != nil {
 		t.Fatal(err)
 	}
+	local, err := localAddr(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.SetNonblock(fd, true)
 	env := &proc.Env{Name: "tcpserver", Vars: proc.Vars{"PATH=" + filepath.Dir(self) + ":/usr/bin:/bin"}}
 	env.Files[2] = logTo{r: r}
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "play", filepath.Base(self))
 	}
-	s := &server{
-		settings: settings{verbosity: 2, limit: limit, hasLocalHost: true},
-		env:      env,
-		listener: fd,
-		resolver: dnsq.New(nil),
-		argv:     args,
-		inside:   inside.NewTable(map[string]*proc.Program{"paperpath/tcpserver.test": &play}),
+	files := [8]proc.File{2: sys.NewFD(2)}
+	for i := range files {
+		if files[i] == nil {
+			files[i] = proc.Closed{}
+		}
 	}
-	for i := range s.files {
-		s.files[i] = proc.Closed{}
-	}
-	s.files[2] = sys.NewFD(2)
+	s := newServer(&settings{verbosity: 2, limit: limit, hasLocalHost: true, inside: true}, env, files, []int{fd}, args)
+	s.inside = inside.NewTable(map[string]*proc.Program{"paperpath/tcpserver.test": &play})
 	done := make(chan error, 1)
-	go func() { done <- s.serve() }()
+	go func() { done <- s.serve(func() {}) }()
 	r.port = strconv.Itoa(int(local.Port()))
 	t.Cleanup(func() {
-		unix.Shutdown(fd, unix.SHUT_RDWR)
+		s.stop()
 		select {
 		case err := <-done:
 			if err != nil {
@@ -221,11 +221,11 @@ func TestInsideLimit(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	var s server
-	if a, b := s.number(), s.number(); a != firstNumber || b != firstNumber+1 {
+	if a, b := s.newNumber(), s.newNumber(); a != firstNumber || b != firstNumber+1 {
 		t.Error(a, b)
 	}
 	s.last = 1<<31 - 1
-	if n := s.number(); n != firstNumber {
+	if n := s.newNumber(); n != firstNumber {
 		t.Error(n)
 	}
 }

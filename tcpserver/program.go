@@ -14,8 +14,8 @@ import (
 	"paperpath/internal/sys"
 )
 
-// stream is the connection as a program inside has it. The runtime's poller
-// waits for it: a client who is silent costs no thread.
+// stream is the connection as the runtime's poller waits for it: a client who is
+// silent costs no thread.
 type stream struct {
 	*os.File
 	fd int
@@ -24,9 +24,21 @@ type stream struct {
 // Fd returns the descriptor for a child. (os.File's own Fd changes its mode.)
 func (s *stream) Fd() uintptr { return uintptr(s.fd) }
 
+// poll makes the connection a stream.
+func (c *connection) poll() error {
+	if c.stream != nil {
+		return nil
+	}
+	if err := unix.SetNonblock(c.fd, true); err != nil {
+		return err
+	}
+	c.stream = &stream{os.NewFile(uintptr(c.fd), "connection"), c.fd}
+	return nil
+}
+
 // start runs the program: as a function, to its end, or as a process, which
-// then has the connection. It reports whether a process has it.
-func (c *connection) start(ctx context.Context) bool {
+// then has the connection, and whose number it returns.
+func (c *connection) start(ctx context.Context) (pid int) {
 	s := c.server
 	env := &proc.Env{Vars: c.vars, Files: s.files, Dir: s.env.Dir, Next: c.next}
 	env.Files[0], env.Files[1] = sys.NewFD(c.fd), sys.NewFD(c.fd)
@@ -36,19 +48,19 @@ func (c *connection) start(ctx context.Context) bool {
 	defer s.mu.Unlock()
 	var exit proc.Exit
 	switch {
-	case c.process:
-		return true
+	case c.pid != 0:
+		return c.pid
 	case errors.As(err, &exit):
-		s.logEnd(c.number, int(exit)<<8)
-		return false
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		s.warnDrop(strerr.Unable("fork", "", err))
-		return false
+		s.logEnd(&c.serving, int(exit)<<8)
+		return 0
+	case child.Exhausted(err):
+		s.drop(c, strerr.Unable("fork", "", err))
+		return 0
 	}
 	c.announce(os.Getpid())
-	s.warnDrop(strerr.Unable("run", s.argv[0], err))
-	s.logEnd(c.number, statusDropped)
-	return false
+	s.drop(c, strerr.Unable("run", s.argv[0], err))
+	s.logEnd(&c.serving, statusDropped)
+	return 0
 }
 
 // next is what execve is to a program inside.
@@ -86,13 +98,14 @@ func (c *connection) become(ctx context.Context, env *proc.Env, argv []string) e
 
 // run runs a program as a function.
 func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.Env, argv []string) (status int) {
-	if c.stream == nil {
-		unix.SetNonblock(c.fd, true)
-		c.stream = &stream{os.NewFile(uintptr(c.fd), "connection"), c.fd}
-		c.server.mu.Lock()
-		c.announce(c.server.number())
-		c.server.mu.Unlock()
+	s := c.server
+	if err := c.poll(); err != nil {
+		return proc.StatusTemporary
 	}
+	s.mu.Lock()
+	c.announce(s.newNumber())
+	s.streams[c.stream] = true
+	s.mu.Unlock()
 	own := *env
 	own.Args = argv
 	own.Files[0], own.Files[1] = c.stream, c.stream
@@ -102,12 +115,11 @@ func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.E
 // spawn runs a file as a process.
 func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 	s := c.server
-	if c.stream != nil {
+	if s.settings.inside || c.stream != nil {
 		// The mode is the connection's, and a process expects to wait.
 		unix.SetNonblock(c.fd, false)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	number := s.spawning()
 	p, err := child.Start(&child.Command{
 		Argv:  argv,
 		Path:  file,
@@ -117,14 +129,13 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 		Chain: true, // tcpserver's own arguments
 	})
 	if err != nil {
+		s.notSpawned()
 		if c.stream != nil {
 			unix.SetNonblock(c.fd, true)
 		}
 		return err
 	}
-	c.process = true
-	c.announce(p.PID)
-	s.children[p.PID] = c.number
+	s.register(p.PID, number, c)
 	return nil
 }
 
@@ -143,11 +154,15 @@ func descriptors(files *[8]proc.File) []int {
 
 // close lets go of the connection.
 func (c *connection) close() {
-	if c.stream != nil {
-		c.stream.Close()
-	} else {
+	if c.stream == nil {
 		unix.Close(c.fd)
+		return
 	}
+	s := c.server
+	s.mu.Lock()
+	delete(s.streams, c.stream)
+	s.mu.Unlock()
+	c.stream.Close()
 }
 
 // firstNumber is above every process number that Linux can give out
@@ -155,24 +170,13 @@ func (c *connection) close() {
 // taken for one.
 const firstNumber = 1<<22 + 1
 
-// number returns a number for a connection without a process. The caller holds
-// mu.
-func (s *server) number() int {
+// newNumber returns a number for a connection without a process. The caller
+// holds mu.
+func (s *server) newNumber() int {
 	if s.last < firstNumber || s.last == math.MaxInt32 {
 		s.last = firstNumber
 	} else {
 		s.last++
 	}
 	return s.last
-}
-
-// announce logs that the connection is served, under the number of its first
-// program. The caller holds mu.
-func (c *connection) announce(number int) {
-	if c.number != 0 {
-		return
-	}
-	c.number = number
-	c.server.logFrom(number, c)
-	c.server.logVerdict(number, c)
 }

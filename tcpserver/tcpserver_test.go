@@ -29,7 +29,7 @@ import (
 const asServer = "TEST_AS_TCPSERVER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asServer) != "" || os.Args[0] == workerName {
+	if os.Getenv(asServer) != "" || os.Args[0] == workerName || os.Args[0] == keeperName {
 		os.Unsetenv(asServer)
 		host.Main(&Tcpserver)
 	}
@@ -461,7 +461,7 @@ func TestAccounts(t *testing.T) {
 
 // What is wrong with the command line is said in the original's words.
 func TestCannotStart(t *testing.T) {
-	const usage = "tcpserver: usage: tcpserver [ -1iUXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] host port program\n"
+	usage := "tcpserver: usage: tcpserver " + Tcpserver.Usage + "\n"
 	used, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

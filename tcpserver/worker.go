@@ -5,6 +5,8 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,6 +14,7 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/tcpserver/inside"
 )
 
 // With -i the connections live in a process of their own, the worker, because
@@ -20,42 +23,47 @@ import (
 // C program's children do just that.)
 //
 //	server   listens, starts the worker, waits for TERM
-//	worker   descriptor 8: the listening socket
-//	         descriptor 9: a pipe that ends with the server
+//	worker   descriptor 8: one that ends with the server
+//	         descriptor 9: the socket for -S, or not open
+//	         from 10 on:   the clients' sockets
 //
-// When either says that the server is gone, the worker accepts nobody any more
-// and ends with its last connection.
+// On 8 the worker says that it accepts clients. When it ends, the worker accepts
+// nobody any more and ends with its last connection.
 const (
-	workerName = "tcpserver-connections" // argv[0]
-	listenerFD = 8
-	serverFD   = 9
+	workerName    = "tcpserver-connections" // argv[0]
+	workerServer  = 8
+	workerStatus  = 9
+	workerClients = 10
 )
 
-// isWorker reports whether this process is one.
-func isWorker(env *proc.Env) bool { return env.Args[0] == workerName }
-
-// employ runs the worker and waits for TERM.
-func employ(env *proc.Env, files [8]proc.File, listener int, term <-chan os.Signal) error {
+// employ runs the worker and waits for the end.
+func employ(set *settings, env *proc.Env, files [8]proc.File, l *sockets, term <-chan os.Signal, replaced <-chan struct{}) error {
 	self, err := child.Self()
 	if err != nil {
 		return strerr.Unable("find", "own program", err)
 	}
-	theirs, ours, err := sys.Pipe()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return strerr.Unable("create", "pipe", err)
+		return strerr.Unable("create", "socket", err)
 	}
+	ours, theirs := sys.NewFD(pair[0]), sys.NewFD(pair[1])
 	defer ours.Close()
 	worker, err := child.Start(&child.Command{
 		Argv:  append([]string{workerName}, env.Args[1:]...),
 		Path:  self,
 		Vars:  env.Vars,
 		Dir:   env.Dir,
-		Files: append(descriptors(&files), listener, int(theirs.Fd())), // 8, 9,
+		Files: slices.Concat(descriptors(&files), []int{int(theirs.Fd()), l.status}, l.clients),
 	})
 	theirs.Close()
 	if err != nil {
 		return strerr.Unable("fork", "", err)
 	}
+	go func() {
+		if _, err := ours.Read(make([]byte, 1)); err == nil {
+			l.taken.confirm()
+		}
+	}()
 	ended := make(chan child.Status, 1)
 	go func() {
 		status, _ := worker.Wait()
@@ -63,23 +71,69 @@ func employ(env *proc.Env, files [8]proc.File, listener int, term <-chan os.Sign
 	}()
 	select {
 	case <-term:
-		// The next server may want the port before the worker finds out.
-		unix.Shutdown(listener, unix.SHUT_RDWR)
-		return nil
+		if l.replacement >= 0 {
+			l.shared = true
+			if err := l.leaveKeeper(env, files); err != nil {
+				env.Warn(err)
+			}
+		}
+		if !l.shared {
+			// The next server may want the port before the worker finds out.
+			for _, fd := range l.clients {
+				unix.Shutdown(fd, unix.SHUT_RDWR)
+			}
+		}
+	case <-replaced:
 	case status := <-ended:
 		if status.Code() == proc.StatusTemporary {
 			return proc.Exit(proc.StatusTemporary) // it has said why
 		}
 		return errors.New("the process with the connections died")
 	}
+	if set.patient {
+		unix.Shutdown(int(ours.Fd()), unix.SHUT_RDWR)
+		select {
+		case <-ended:
+		case <-time.After(set.patience + 2*lastPatience):
+		}
+	}
+	return nil
 }
 
-// obey makes the worker stop listening when the server is gone.
-func obey(listener int) {
-	server := sys.NewFD(serverFD)
-	server.Read(make([]byte, 1)) // its end: nobody writes
-	server.Close()
-	unix.Shutdown(listener, unix.SHUT_RDWR)
+// work is what a worker does.
+func work(set *settings, env *proc.Env, files [8]proc.File, argv []string) error {
+	clients := inherited(workerClients)
+	status := -1
+	if sys.Inherits(workerStatus) {
+		status = workerStatus
+	}
+	files = keepInherited(files)
+	sys.CloseOnExecFrom(3)
+	s := newServer(set, env, files, clients, argv)
+	s.inside = inside.NewTable(inside.Programs())
+	allowMemory(set.limit)
+	if status >= 0 {
+		go s.serveStatus(status)
+	}
+	boss := sys.NewFD(workerServer)
+	done := make(chan error, 1)
+	go func() { done <- s.serve(func() { boss.Write([]byte{0}) }) }()
+	gone := make(chan struct{})
+	go func() {
+		boss.Read(make([]byte, 1)) // its end: nobody writes
+		close(gone)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-gone:
+	}
+	if set.patient {
+		s.finish(done)
+		return nil
+	}
+	s.stop()
+	return <-done
 }
 
 // connectionMemory is what may be counted on for one connection.

@@ -1,0 +1,41 @@
+package tcpserver
+
+import (
+	"syscall"
+	"time"
+)
+
+// lastPatience is for programs that were told to end.
+const lastPatience = 3 * time.Second
+
+// finish lets the connections that are being served end, for as long as -T says,
+// ends the others, and returns when the server may. done says that serve has
+// returned.
+func (s *server) finish(done <-chan error) {
+	s.stop()
+	deadline := time.NewTimer(s.patience)
+	defer deadline.Stop()
+	select {
+	case <-done:
+		return
+	case <-deadline.C:
+	}
+	s.interrupt()
+	select {
+	case <-done:
+	case <-time.After(lastPatience):
+	}
+}
+
+// interrupt tells every program to end: a process by the signal TERM, a function
+// by the end of its connection.
+func (s *server) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid := range s.children {
+		syscall.Kill(pid, syscall.SIGTERM)
+	}
+	for stream := range s.streams {
+		syscall.Shutdown(stream.fd, syscall.SHUT_RDWR)
+	}
+}
