@@ -72,7 +72,7 @@ func converse(in, out proc.File, spoken, reply string, timeout time.Duration) er
 
 // bufferSize bounds the bytes that are answered together: in the worst case all
 // of them are line feeds.
-const bufferSize = 512
+const bufferSize = 128
 
 // maxLine is how much of a line is kept: enough to tell a verb, which is four
 // letters, from anything longer, whatever is between it and the end of the line.

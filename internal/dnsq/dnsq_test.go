@@ -467,6 +467,40 @@ func TestBrokenAnswerIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// An answer counts only if it comes from where the question went.
+func TestAnswerFromElsewhere(t *testing.T) {
+	elsewhere, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer elsewhere.Close()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if q.Unpack(buf[:n]) == nil {
+				elsewhere.WriteTo(wire(records(q, 0, "www.example.org. A 192.0.2.9"))[0], from)
+				time.Sleep(20 * time.Millisecond)
+				pc.WriteTo(wire(records(q, 0, "www.example.org. A 192.0.2.1"))[0], from)
+			}
+		}
+	}()
+	r := resolver(&server{addr: pc.LocalAddr().String()})
+	r.config.timeout = time.Hour
+	if got, err := r.A(context.Background(), "www.example.org"); err != nil || !slices.Equal(got, addrs("192.0.2.1")) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // Look-ups leave nothing behind, however they end.
 func TestNoLeak(t *testing.T) {
 	r := resolver(serve(t, func(q *dns.Msg, _ bool) [][]byte {
