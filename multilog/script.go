@@ -3,6 +3,7 @@ package multilog
 import (
 	"errors"
 
+	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
@@ -66,13 +67,15 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 		if word == "" {
 			continue
 		}
-		switch verb, arg := word[0], word[1:]; verb {
+		verb, arg := word[0], word[1:]
+		number, _ := decimal.Int(arg)
+		switch verb {
 		case 's':
-			settings.size = min(max(digits(arg), minSize), maxSize)
+			settings.size = min(max(number, minSize), maxSize)
 		case 'n':
-			settings.keep = max(digits(arg), minKeep)
+			settings.keep = max(number, minKeep)
 		case 'S':
-			settings.total = digits(arg)
+			settings.total = number
 		case '!':
 			settings.processor = &arg
 		case '.', '/':
@@ -96,16 +99,6 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 		}
 	}
 	return s, nil
-}
-
-// digits reads the number that s begins with, 0 for none (scan_ulong.c). One
-// that would not fit stays the largest that is of use.
-func digits(s string) int {
-	n := 0
-	for i := 0; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
-		n = min(n*10+int(s[i]-'0'), 1<<50)
-	}
-	return n
 }
 
 // stdout is where the word 1 puts lines. When nobody reads them any more they

@@ -16,7 +16,9 @@ package stamp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"syscall"
 
 	"paperpath/internal/proc"
 	"paperpath/internal/tai"
@@ -51,18 +53,23 @@ func filter(env *proc.Env, edit func(dst, src []byte) []byte) error {
 }
 
 func write(env *proc.Env, out []byte) error {
-	if _, err := env.Files[1].Write(out); err != nil {
-		return proc.Exit(proc.StatusTemporary)
+	_, err := env.Files[1].Write(out)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EPIPE):
+		return proc.BrokenPipe
 	}
-	return nil
+	return proc.Exit(proc.StatusTemporary)
 }
 
 // silent has every error end a program with status 111 and no word.
 func silent(err error) error {
-	if err != nil {
-		return proc.Exit(proc.StatusTemporary)
+	var exit proc.Exit
+	if err == nil || errors.As(err, &exit) {
+		return err
 	}
-	return nil
+	return proc.Exit(proc.StatusTemporary)
 }
 
 func tai64n(_ context.Context, env *proc.Env) error {
