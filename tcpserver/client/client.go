@@ -194,6 +194,8 @@ const patience = 500 * time.Millisecond
 // lookUp asks for both kinds of addresses at the same time; the IPv4 ones come
 // first, each kind in an order drawn by lot (dns_sortip.c).
 func (d *dialer) lookUp(ctx context.Context, name string) ([]netip.Addr, error) {
+	// Of several dots in a row djb's library sees one (dns_dfd.c).
+	name = strings.Join(strings.FieldsFunc(name, func(c rune) bool { return c == '.' }), ".") + "."
 	if !dnsq.IsName(name) {
 		return nil, syscall.EPROTO
 	}
