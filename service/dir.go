@@ -148,6 +148,9 @@ func (d *Dir) Down() (bool, error) { return d.exists("down") }
 // HasLog reports whether there is a "log".
 func (d *Dir) HasLog() (bool, error) { return d.exists("log") }
 
+// HasFinish reports whether there is a "finish".
+func (d *Dir) HasFinish() (bool, error) { return d.exists("finish") }
+
 func (d *Dir) exists(name string) (bool, error) {
 	var st unix.Stat_t
 	switch err := unix.Fstatat(d.at(), name, &st, 0); err {

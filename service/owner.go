@@ -17,7 +17,6 @@ type Owner struct {
 
 	lock    *sys.FD
 	control *sys.FD
-	writer  *sys.FD // keeps control from coming to its end when a sender leaves
 	ok      *sys.FD
 }
 
@@ -35,18 +34,26 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 		err = sys.Lock(int(o.lock.Fd()), false)
 	}
 	if err != nil {
+		o.Close()
 		return nil, strerr.Unable("acquire", name+"/supervise/lock", err)
 	}
 	unix.Mkfifoat(d.at(), d.file("control"), 0o600) // the open says what is wrong
-	o.control, err = d.openFIFO("control", unix.O_RDONLY)
+	// Open for writing too, it does not come to its end when a sender leaves.
+	o.control, err = d.openFIFO("control", unix.O_RDWR)
 	if err != nil {
+		o.Close()
 		return nil, strerr.Unable("read", name+"/supervise/control", err)
 	}
-	o.writer, err = d.openFIFO("control", unix.O_WRONLY)
-	if err != nil {
-		return nil, strerr.Unable("write", name+"/supervise/control", err)
-	}
 	return o, nil
+}
+
+// Close gives the service up: first what makes it look supervised.
+func (o *Owner) Close() {
+	for _, fd := range []*sys.FD{o.ok, o.control, o.lock} {
+		if fd != nil {
+			fd.Close()
+		}
+	}
 }
 
 // Ready makes svok and svstat see that the service is supervised. It comes

@@ -12,7 +12,6 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
-	"paperpath/internal/sys"
 )
 
 // supervised makes a service directory "s" and supervises it, as far as the
@@ -30,7 +29,7 @@ func supervised(t *testing.T) (base string, owner *Owner) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { owner.release(); d.Close() })
+	t.Cleanup(func() { owner.Close(); d.Close() })
 	if err := owner.Announce(Status{Stamp: time.Now(), PID: 42, Want: Up}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +78,7 @@ func TestSecondOwner(t *testing.T) {
 	if err == nil || err.Error() != "unable to acquire s/supervise/lock: temporary failure" {
 		t.Errorf("a second supervise: %v", err)
 	}
-	owner.release()
+	owner.Close()
 	if d.Locked() {
 		t.Error("locked after the end")
 	}
@@ -110,7 +109,7 @@ func TestDanglingLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer owner.release()
+	defer owner.Close()
 	if _, err := os.Stat(base + "/elsewhere/lock"); err != nil {
 		t.Error(err)
 	}
@@ -182,7 +181,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{&Svok, nil, 100, "svok: usage: svok dir\n"},
 		{&Svok, []string{"none"}, 111, "svok: fatal: unable to chdir to none: file does not exist\n"},
-		{&Svok, []string{""}, 111, "svok: fatal: unable to chdir to: file does not exist\n"},
+		{&Svok, []string{""}, 111, "svok: fatal: unable to chdir to : file does not exist\n"},
 		{&Svc, nil, 0, ""},
 		{&Svc, []string{"-q"}, 100, "svc: illegal option -- q\n" + svcOptions + "\n"},
 		{&Svstat, nil, 0, ""},
@@ -232,16 +231,6 @@ func TestNoSearchPermission(t *testing.T) {
 	defer unix.Chmod(base+"/s", 0o700)
 	if r := run(&Svstat, base, "s"); r.Out != "s: unable to chdir: access denied\n" {
 		t.Errorf("%+v", r)
-	}
-}
-
-// release gives everything up as the end of supervise's process does, the lock
-// last.
-func (o *Owner) release() {
-	for _, fd := range []*sys.FD{o.ok, o.writer, o.control, o.lock} {
-		if fd != nil {
-			fd.Close()
-		}
 	}
 }
 

@@ -213,7 +213,7 @@ func TestSvwaitSuperviseEnds(t *testing.T) {
 		stop := start(t, &Svwait, base, c.goal, "s")
 		time.Sleep(20 * time.Millisecond)
 		announce(t, owner, c.last)
-		owner.release()
+		owner.Close()
 		if r := stop(); r.Status != c.status || r.Err != c.err {
 			t.Errorf("%s: %+v", c.goal, r)
 		}
@@ -364,7 +364,7 @@ func TestSvcWaitErrors(t *testing.T) {
 		}
 	}
 	announce(t, owner, Status{Stamp: at(2), Want: Down})
-	owner.release()
+	owner.Close()
 	const warning = "svc: warning: unable to control s: supervise not running\n"
 	if r := run(&Svc, base, "-dwd", "s"); r.Status != 0 || r.Err != warning {
 		t.Errorf("it is down already: %+v", r)

@@ -1,17 +1,25 @@
-// Package supervise keeps one service running.
+// Package supervise keeps services running.
 //
-// The service is a state machine (Service). It owns no process, no descriptor
+// A service is a state machine (Service). It owns no process, no descriptor
 // and no clock: what it decides is done by a World, and what happens in the
-// world is told to it by calling its methods, one at a time. So one process may
-// hold one service (supervise) or, one day, all of them.
+// world is told to it by calling its methods, one at a time. A Keeper is the
+// World of one service; a Host runs any number of Keepers in one event loop: one
+// in the program supervise, all of them in svscan.
 //
-//	         Begin, 'u', 'o', Tick after the pause
-//	+------+ -------------------------------------> +----+
-//	| down |                                        | up |  'p' 'c' stop and go,
-//	+------+ <------------------------------------- +----+  'd' ends it
-//	    |        Ended (and up again if want 'u')      |
-//	    | 'x'                                          | 'x', then Ended
-//	    +------------------> gone <--------------------+
+//	           start: Begin, 'u', 'o', or by itself
+//	     +------------------------------------------------+
+//	     |                                                v
+//	+--------+  due       +---------+  others up    +----------+  Ready   +----+
+//	| down   |----------->| waiting |-------------->| starting |--------->| up |
+//	| delayed|            +---------+               +----------+          +----+
+//	| failed |                                           | 'd'            'd' |
+//	+--------+            +-----------+     Ended        v                    v
+//	     ^----------------| finishing |<------------ +--------------------------+
+//	      FinishEnded     +-----------+              | stopping: KILL in time   |
+//	                                                 +--------------------------+
+//
+// A service whose directory asks for none of this goes from down to up at once,
+// and from there, when it ends, to down or delayed; so it is with daemontools.
 //
 // A service is started at most once a second: one that ends at once is down,
 // and told to be so, for the rest of that second.
@@ -22,19 +30,26 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/service"
 )
 
 // World does what a Service decides.
 type World interface {
-	// Start starts the service. An error that is ErrFork means that no
-	// process could be had; after any other the service counts as having
-	// ended at once.
-	Start() (pid int, err error)
-	// Signal sends a signal to the running service.
+	// Start starts ./run. An error that is ErrFork means that no process could
+	// be had; after any other the service counts as having ended at once.
+	Start(service.Rules) (pid int, err error)
+	// Finish starts ./finish for a process that has ended; 0 if there is none.
+	Finish(pid int, how service.Ending) (int, error)
+	// Signal sends a signal to ./run, or to ./finish if that runs.
 	Signal(syscall.Signal)
 	// Announce tells the status to everybody.
 	Announce(service.Status)
+	// Rules are what the service directory asks for now.
+	Rules() service.Rules
+	// Blocked reports whether the start has to wait for other services.
+	Blocked(service.Rules) bool
 	// Now is the time of day, with the monotonic clock in it.
 	Now() time.Time
 }
@@ -45,17 +60,29 @@ var ErrFork = errors.New("no process to be had")
 const (
 	pause     = time.Second      // between two starts
 	forkPause = 60 * time.Second // after the system was out of processes
+	stable    = 10 * time.Second // a service that runs for so long did not die at once
+	killAgain = 5 * time.Second  // after a KILL that did not help yet
+
+	statusNoRun   = 111 // of the C program's child when it cannot execute run
+	statusFailed  = 100 // of run: do not restart
+	finishFailure = 125 // of finish: do not restart (s6)
 )
 
 // Service is the state of one service.
 type Service struct {
 	world  World
+	rules  service.Rules
 	status service.Status
 	exit   bool // 'x' was said: no more once it is down
 
-	wanted  bool      // it is to be started, as soon as due has come
-	ordered bool      // and that because somebody said so
-	due     time.Time // no start before this
+	wanted  bool          // it is to be started, as soon as may be
+	ordered bool          // and that because somebody said so
+	began   time.Time     // the last start
+	due     time.Time     // no start before this
+	delay   time.Duration // between that start and the next
+	again   bool          // the next start is not the first
+	scarce  bool          // there was no process to be had: due stands
+	killAt  time.Time     // what runs is killed then; zero: it is not
 }
 
 // NewService returns a service that is down. up is whether Begin starts it.
@@ -64,140 +91,202 @@ func NewService(w World, up bool) *Service {
 	if up {
 		want = service.Up
 	}
-	return &Service{world: w, status: service.Status{Want: want, Stamp: w.Now()}}
+	return &Service{world: w, delay: pause, status: service.Status{Want: want, Stamp: w.Now()}}
 }
 
 // Adopt makes s take over from a predecessor that left a process running: its
 // last status holds on.
-func (s *Service) Adopt(last service.Status) { s.status = last }
+func (s *Service) Adopt(last service.Status) {
+	s.status, s.rules = last, s.world.Rules()
+	switch {
+	case last.FinishPID != 0:
+		s.limit(s.rules.FinishWithin)
+	case last.Phase == service.PhaseStopping:
+		s.limit(s.rules.KillAfter)
+	}
+	s.began, s.again = s.world.Now(), true
+}
 
 // Announce tells the status as it is.
 func (s *Service) Announce() { s.world.Announce(s.status) }
 
+// Status returns the status as it is.
+func (s *Service) Status() service.Status { return s.status }
+
 // Begin starts the service if it is wanted up and not running.
 func (s *Service) Begin() {
-	if s.status.PID == 0 && s.status.Want != service.Down {
+	if !s.running() && s.status.Want == service.Up {
 		s.start()
 	}
 }
 
-// PID is the process of the service, 0 if it is down.
-func (s *Service) PID() int { return s.status.PID }
-
 // Gone reports whether the service is down for good.
-func (s *Service) Gone() bool { return s.exit && s.status.PID == 0 && !s.wanted }
+func (s *Service) Gone() bool { return s.exit && !s.running() && !s.wanted }
+
+func (s *Service) running() bool { return s.status.PID != 0 || s.status.FinishPID != 0 }
 
 // Due is when Tick wants to be called; zero: not before something happens.
 func (s *Service) Due() time.Time {
-	if s.wanted {
+	switch {
+	case s.running():
+		return s.killAt
+	case s.wanted && s.status.Phase != service.PhaseWaiting:
 		return s.due
 	}
 	return time.Time{}
 }
 
-// Tick starts what is due.
+// Tick does what is due. If the service waits for others it is to be called
+// when one of them may have come up.
 func (s *Service) Tick() {
-	if s.wanted && !s.world.Now().Before(s.due) {
+	now := s.world.Now()
+	if s.running() {
+		if !s.killAt.IsZero() && !now.Before(s.killAt) {
+			s.world.Signal(unix.SIGKILL)
+			s.world.Signal(unix.SIGCONT)
+			s.limit(killAgain)
+		}
+		return
+	}
+	if s.wanted && !now.Before(s.due) {
 		s.start()
 	}
 }
 
-// start starts the service, now or when the pause since the last start is over.
+// limit has what runs killed after d; 0 is never.
+func (s *Service) limit(d time.Duration) {
+	s.killAt = time.Time{}
+	if d > 0 {
+		s.killAt = s.world.Now().Add(d)
+	}
+}
+
+// start starts the service, now or when it may be.
 func (s *Service) start() {
-	now := s.world.Now()
-	if now.Before(s.due) {
-		s.wanted = true
+	s.wanted = true
+	if s.running() {
+		return // finish first
+	}
+	if now := s.world.Now(); now.Before(s.due) {
+		s.down(service.PhaseDelayed, s.due)
 		return
 	}
-	s.wanted, s.ordered = false, false
-	pid, err := s.world.Start()
+	s.rules = s.world.Rules()
+	if s.world.Blocked(s.rules) {
+		if s.status.Phase != service.PhaseWaiting {
+			s.down(service.PhaseWaiting, time.Time{})
+		}
+		return
+	}
+	s.run()
+}
+
+func (s *Service) run() {
+	s.wanted, s.ordered, s.scarce = false, false, false
+	// Said before it is done, and again after it: should this process be killed
+	// in between, the next one knows that there may be somebody to look for.
+	s.down(service.PhaseStarting, s.world.Now())
+	pid, err := s.world.Start(s.rules)
+	s.began = s.world.Now()
 	if errors.Is(err, ErrFork) {
 		// Somebody who said "once" hears of it in the log and may say it again.
-		s.due, s.wanted = now.Add(forkPause), s.status.Want == service.Up && !s.exit
+		s.due, s.wanted, s.scarce = s.began.Add(forkPause), s.status.Want == service.Up && !s.exit, true
+		if s.wanted {
+			s.down(service.PhaseDelayed, s.due)
+		} else {
+			s.down(service.PhaseDown, time.Time{})
+		}
 		return
 	}
-	s.due = s.world.Now().Add(pause)
+	s.due = s.began.Add(s.delay)
+	if s.again {
+		s.status.Restarts++
+	}
+	s.again = true
 	s.status.Paused = false
+	s.status.Stamp = s.began
 	if err != nil {
-		s.changed(0)
-		s.again()
+		s.ended(service.Ending{Known: true, Code: statusNoRun})
+		s.settle(false)
 		return
 	}
-	s.changed(pid)
-}
-
-// Ended tells that the process of the service has ended.
-func (s *Service) Ended() {
-	s.changed(0)
-	s.again()
-}
-
-// again follows an end: up again, if that is wanted.
-func (s *Service) again() {
-	if !s.exit && s.status.Want == service.Up {
-		s.start()
+	s.killAt = time.Time{}
+	s.status.PID, s.status.Due, s.status.Phase = pid, time.Time{}, service.PhaseUp
+	if s.rules.NotifyFD != 0 || s.rules.NotifySocket {
+		s.status.Phase = service.PhaseStarting
 	}
-}
-
-func (s *Service) changed(pid int) {
-	s.status.PID, s.status.Stamp = pid, s.world.Now()
 	s.Announce()
 }
 
-// Order obeys one letter of supervise/control. Letters that are none of
-// supervise's are ignored.
-func (s *Service) Order(letter byte) {
-	switch letter {
-	case service.Up:
-		s.status.Want = service.Up
-		s.Announce()
-		s.startIfDown()
-	case service.Once:
-		s.status.Want = 0
-		s.Announce()
-		s.startIfDown()
-	case service.Down:
-		s.status.Want, s.wanted = service.Down, false
-		if s.status.PID != 0 {
-			s.signal(syscall.SIGTERM)
-			s.signal(syscall.SIGCONT)
-			s.status.Paused = false
+// down changes the phase of a service that does not run.
+func (s *Service) down(p service.Phase, due time.Time) {
+	s.status.Phase, s.status.Due = p, due
+	s.Announce()
+}
+
+// Ready tells that the service said that it is ready.
+func (s *Service) Ready() {
+	if s.status.PID != 0 && s.status.Ready.IsZero() {
+		s.status.Ready = s.world.Now()
+		if s.status.Phase == service.PhaseStarting {
+			s.status.Phase = service.PhaseUp
 		}
 		s.Announce()
-	case service.Exit:
-		// "ox" runs it once, even if the pause is not over yet.
-		s.exit, s.wanted = true, s.wanted && s.ordered
-		s.Announce()
-	case service.Pause:
-		s.status.Paused = true
-		s.Announce()
-		s.signal(syscall.SIGSTOP)
-	case service.Continue:
-		s.status.Paused = false
-		s.Announce()
-		s.signal(syscall.SIGCONT)
-	case service.Hangup:
-		s.signal(syscall.SIGHUP)
-	case service.Alarm:
-		s.signal(syscall.SIGALRM)
-	case service.Interrupt:
-		s.signal(syscall.SIGINT)
-	case service.Terminate:
-		s.signal(syscall.SIGTERM)
-	case service.Kill:
-		s.signal(syscall.SIGKILL)
 	}
 }
 
-func (s *Service) startIfDown() {
-	if s.status.PID == 0 {
-		s.ordered = true
-		s.start()
-	}
-}
-
-func (s *Service) signal(sig syscall.Signal) {
+// Stopping tells that the service said that it is about to end.
+func (s *Service) Stopping() {
 	if s.status.PID != 0 {
-		s.world.Signal(sig)
+		s.status.Phase = service.PhaseStopping
+		s.Announce()
+	}
+}
+
+// Ended tells that the process of the service has ended, and how.
+func (s *Service) Ended(how service.Ending) {
+	pid := s.status.PID
+	s.ended(how)
+	finish, err := s.world.Finish(pid, how)
+	if err == nil && finish != 0 {
+		s.status.FinishPID, s.status.Phase = finish, service.PhaseFinishing
+		s.limit(s.rules.FinishWithin)
+		s.Announce()
+		return
+	}
+	s.settle(false)
+}
+
+// ended notes an end, and how long the pause is before the next start.
+func (s *Service) ended(how service.Ending) {
+	now := s.world.Now()
+	s.status.PID, s.status.Stamp, s.status.Ready, s.status.Last = 0, now, time.Time{}, how
+	if now.Sub(s.began) >= stable {
+		s.due, s.delay = s.began.Add(pause), pause
+	} else {
+		s.delay = max(pause, min(2*s.delay, s.rules.MaxDelay))
+	}
+}
+
+// FinishEnded tells that ./finish has ended.
+func (s *Service) FinishEnded(how service.Ending) {
+	s.status.FinishPID = 0
+	s.settle(how.Known && how.Signal == 0 && how.Code == finishFailure)
+}
+
+// settle follows an end: up again, if that is wanted.
+func (s *Service) settle(failed bool) {
+	s.killAt = time.Time{}
+	if last := s.status.Last; s.rules.Permafail && last.Known && last.Signal == 0 && last.Code == statusFailed {
+		failed = true
+	}
+	switch {
+	case failed && !s.ordered && s.status.Want != service.Down:
+		s.wanted, s.status.Want = false, service.Down
+		s.down(service.PhaseFailed, time.Time{})
+	case s.wanted, !s.exit && s.status.Want == service.Up:
+		s.start()
+	default:
+		s.down(service.PhaseDown, time.Time{})
 	}
 }

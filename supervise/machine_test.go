@@ -17,11 +17,15 @@ type testWorld struct {
 	fail error
 	did  []string
 	last service.Status
+
+	rules   service.Rules
+	finish  bool // there is one
+	blocked bool
 }
 
 func (w *testWorld) Now() time.Time { return w.now }
 
-func (w *testWorld) Start() (int, error) {
+func (w *testWorld) Start(service.Rules) (int, error) {
 	w.did = append(w.did, "start")
 	if w.fail != nil {
 		return 0, w.fail
@@ -29,6 +33,19 @@ func (w *testWorld) Start() (int, error) {
 	w.pid++
 	return w.pid, nil
 }
+
+func (w *testWorld) Finish(pid int, how service.Ending) (int, error) {
+	if !w.finish {
+		return 0, nil
+	}
+	w.did = append(w.did, "finish")
+	w.pid++
+	return w.pid, nil
+}
+
+func (w *testWorld) Rules() service.Rules { return w.rules }
+
+func (w *testWorld) Blocked(service.Rules) bool { return w.blocked }
 
 func (w *testWorld) Signal(sig syscall.Signal) { w.did = append(w.did, sig.String()) }
 
@@ -122,15 +139,15 @@ func TestService(t *testing.T) {
 		{events: "Fommm", down: true, did: "start", state: "down once"},
 		{events: "Foxmmm", down: true, did: "start", state: "down once gone"},
 	} {
-		w := &testWorld{now: time.Unix(1e9, 0)}
+		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 		s := NewService(w, !c.down)
 		s.Begin()
 		s.Announce()
 		for _, e := range []byte(c.events) {
 			switch e {
 			case '!':
-				if s.PID() != 0 {
-					s.Ended()
+				if s.Status().PID != 0 {
+					s.Ended(service.Ending{Known: true})
 				}
 			case '+':
 				w.now = w.now.Add(time.Second)
@@ -158,7 +175,7 @@ func TestService(t *testing.T) {
 
 // The stamp changes when the process does, and then only.
 func TestStamp(t *testing.T) {
-	w := &testWorld{now: time.Unix(1e9, 0)}
+	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	s := NewService(w, true)
 	s.Begin()
 	started := w.now
@@ -168,7 +185,7 @@ func TestStamp(t *testing.T) {
 	if !w.last.Stamp.Equal(started) {
 		t.Errorf("stamp %v after orders, want %v", w.last.Stamp, started)
 	}
-	s.Ended()
+	s.Ended(service.Ending{Known: true})
 	if !w.last.Stamp.Equal(w.now) {
 		t.Errorf("stamp %v after the end, want %v", w.last.Stamp, w.now)
 	}
@@ -176,7 +193,7 @@ func TestStamp(t *testing.T) {
 
 // What a predecessor said holds on, and its process counts as the service's.
 func TestAdopt(t *testing.T) {
-	w := &testWorld{now: time.Unix(1e9, 0)}
+	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	last := service.Status{Stamp: time.Unix(9e8, 7), PID: 4711, Paused: true, Want: 0}
 	s := NewService(w, true)
 	s.Adopt(last)
@@ -185,7 +202,7 @@ func TestAdopt(t *testing.T) {
 	if w.last != last || len(w.did) != 0 {
 		t.Errorf("announces %+v and did %v", w.last, w.did)
 	}
-	s.Ended()
+	s.Ended(service.Ending{Known: true})
 	if got := w.state(s); got != "down once" || len(w.did) != 0 {
 		t.Errorf("after its end %q and did %v", got, w.did)
 	}
@@ -197,17 +214,17 @@ func FuzzService(f *testing.F) {
 	f.Add("u!d+ox!u", false)
 	f.Add("!!!!+++xo", true)
 	f.Fuzz(func(t *testing.T, events string, down bool) {
-		w := &testWorld{now: time.Unix(1e9, 0)}
+		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 		s := NewService(w, !down)
 		s.Begin()
 		seconds := 1
 		for _, e := range []byte(events) {
 			before := len(w.did)
-			running := s.PID() != 0
+			running := s.Status().PID != 0
 			switch e {
 			case '!':
 				if running {
-					s.Ended()
+					s.Ended(service.Ending{Known: true})
 				}
 			case '+':
 				w.now = w.now.Add(time.Second)
@@ -225,8 +242,8 @@ func FuzzService(f *testing.F) {
 		if w.pid > seconds {
 			t.Fatalf("%q: %d starts in %d seconds", events, w.pid, seconds)
 		}
-		if (w.last.PID != 0) != (s.PID() != 0) {
-			t.Fatalf("%q: status says %d, process is %d", events, w.last.PID, s.PID())
+		if (w.last.PID != 0) != (s.Status().PID != 0) {
+			t.Fatalf("%q: status says %d, process is %d", events, w.last.PID, s.Status().PID)
 		}
 	})
 }

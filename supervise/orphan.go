@@ -1,11 +1,8 @@
 package supervise
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,138 +12,177 @@ import (
 	"paperpath/service"
 )
 
-// An orphan is the running service of a supervise that was killed. Starting the
+// An orphan is the running service of a supervisor that was killed. Starting the
 // service beside it would make two of them, on one queue or one socket; so the
-// next supervise takes it over. It is nobody's child here: it is watched and
+// next supervisor takes it over. It is nobody's child here: it is watched and
 // signalled through a pidfd, which, unlike a number, never comes to mean
 // another process.
-type orphan struct{ fd *sys.FD }
 
-func (o *orphan) signal(sig syscall.Signal) {
-	unix.PidfdSendSignal(int(o.fd.Fd()), sig, nil, 0)
+// adopt takes over what the last status tells of, if it is certain that it is
+// the service, and puts into last what has been found out. If anything speaks
+// against it, or cannot be found out, the service is started anew, as the C
+// program does it always.
+func (k *Keeper) adopt(last *service.Status) bool {
+	if last.Want != service.Up && last.Want != service.Down && last.Want != 0 {
+		last.Want = service.Up
+	}
+	if last.PID == 0 && last.Phase == service.PhaseStarting {
+		last.PID, last.Due = findStarted(k.Dir, *last), time.Time{}
+		last.Stamp = time.Now().Add(last.Forked - sinceBoot())
+		if last.PID != 0 {
+			last.Phase = service.PhaseUp
+			if r := k.Rules(); r.NotifyFD != 0 || r.NotifySocket {
+				last.Phase = service.PhaseStarting
+			}
+		}
+	}
+	switch {
+	case last.PID != 0:
+		last.FinishPID = 0
+		if !k.watch(&k.run, last.PID, func() bool { return ours(k.Dir, *last) }) {
+			return false
+		}
+		k.forked = last.Forked
+		k.reopenReady(*last)
+		return true
+	case last.FinishPID != 0:
+		// It began when run ended, which is the instant of the label.
+		finish := service.Status{PID: last.FinishPID, Stamp: last.Stamp}
+		return k.watch(&k.finish, last.FinishPID, func() bool { return ours(k.Dir, finish) })
+	}
+	return false
 }
 
-// ended reports whether the process is no more, or only a zombie.
-func (o *orphan) ended() bool {
-	ready, err := sys.Poll(time.Now(), o.fd)
-	return err == nil && ready[0]
-}
-
-func (o *orphan) close() { o.fd.Close() }
-
-// adopt takes the process of the last status over, if it is certain that it is
-// the service. If anything speaks against it, or cannot be found out, the
-// service is started anew, as the C program does it always.
-func (w *world) adopt(dir *service.Dir, last service.Status) bool {
-	if last.PID <= 1 || last.PID == os.Getpid() {
+// watch makes p the process pid, if it is the right one.
+func (k *Keeper) watch(p *process, pid int, right func() bool) bool {
+	if pid <= 1 || pid == os.Getpid() || k.host.children[pid] != nil {
 		return false
 	}
-	fd, err := unix.PidfdOpen(last.PID, 0)
+	n, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false // it has ended, or the kernel (before 5.3) has no pidfds
 	}
-	o := &orphan{sys.NewFD(fd)}
-	unix.CloseOnExec(fd)
-	// What /proc says between the opening and ended() is about this process.
-	if !ours(dir, last) || o.ended() {
-		o.close()
+	fd := sys.NewFD(n)
+	unix.CloseOnExec(n)
+	// What /proc says between the opening and the look at the end is about
+	// this process.
+	if !right() || hasEnded(fd) || k.host.loop.Add(fd, func() { k.orphanEnded(pid) }) != nil {
+		fd.Close()
 		return false
 	}
-	w.orphan, w.pid = o, last.PID
+	*p = process{pid, fd}
+	k.host.children[pid] = k // it may be given to us
 	return true
 }
 
-// Orphaned reports whether the process of last is a service that its supervise
-// left behind, and that the next one will take over.
-func Orphaned(dir *service.Dir, last service.Status) bool {
-	return last.PID > 1 && ours(dir, last)
+func hasEnded(pidfd *sys.FD) bool {
+	ready, err := sys.Poll(time.Now(), pidfd)
+	return err != nil || ready[0]
 }
 
-// ours reports whether the process of last is what a supervise of dir started.
+// reopenReady makes it possible for an adopted service to say that it is ready.
+func (k *Keeper) reopenReady(last service.Status) {
+	if last.Phase != service.PhaseStarting {
+		return
+	}
+	r := k.Rules()
+	if r.NotifySocket {
+		k.rebind(last.PID)
+	}
+	if r.NotifyFD == 0 {
+		return
+	}
+	name := "/proc/" + strconv.Itoa(last.PID) + "/fd/" + strconv.Itoa(r.NotifyFD)
+	var st unix.Stat_t
+	if unix.Stat(name, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return // it has been there already, and closed it
+	}
+	if fd, err := sys.Open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
+		k.ready = fd
+		k.host.loop.Add(fd, k.newline)
+	}
+}
+
+// Orphaned reports whether the process of last is a service that its supervisor
+// left behind, and that the next one will take over.
+func (h *Host) Orphaned(dir *service.Dir, last service.Status) bool {
+	return last.PID > 1 && h.children[last.PID] == nil && ours(dir, last)
+}
+
+// ours reports whether the process of last is what a supervisor of dir started.
 //
-// Its parent must be init, or an ancestor of this process that adopts orphans.
-// Then either it began when the status says it did (the label is made just
-// after the fork), or, should the clock have been set since, it still stands in
-// the service's directory.
+// A supervisor of this house notes the instant of the fork on the clock that
+// runs since the system booted. A process that began then is the one: nobody
+// gets the number of a process again so soon. (But a reboot begins that clock
+// anew: so the time of day has to agree too, or the directory.)
+//
+// Of a supervise of daemontools only the label is known, which it makes just
+// after the fork. Then the parent must be init, or an ancestor of this process
+// that adopts orphans; and either the process began when the label says so, or,
+// should the clock have been set since, it still stands in the service's
+// directory.
 func ours(dir *service.Dir, last service.Status) bool {
 	p, err := readProcess(last.PID)
-	if err != nil || p.zombie || !(p.parent == 1 || isAncestor(p.parent)) || isAncestor(last.PID) {
+	if err != nil || p.zombie || isAncestor(last.PID) {
+		return false
+	}
+	if last.Forked != 0 {
+		if !p.beganAt(last.Forked) {
+			return false
+		}
+	} else if !p.orphaned() {
 		return false
 	}
 	// Nobody else can have had the number between the fork and the label, and
 	// for a while afterwards nobody gets it again. A busy system makes the label
 	// late; a correction of the clock moves it.
-	late := last.Stamp.Sub(p.began)
-	if -2*time.Second <= late && late <= 30*time.Second {
-		return true
-	}
+	late := last.Stamp.Sub(p.beganToday())
+	return -2*time.Second <= late && late <= 30*time.Second || standsIn(dir, last.PID)
+}
+
+// standsIn reports whether a process has dir as its current directory.
+func standsIn(dir *service.Dir, pid int) bool {
 	var cwd unix.Stat_t
-	if unix.Stat("/proc/"+strconv.Itoa(last.PID)+"/cwd", &cwd) != nil {
+	if unix.Stat("/proc/"+strconv.Itoa(pid)+"/cwd", &cwd) != nil {
 		return false
 	}
 	dev, ino, err := dir.ID()
 	return err == nil && uint64(cwd.Dev) == dev && cwd.Ino == ino
 }
 
-// process is what /proc/PID/stat says of a process.
-type process struct {
-	zombie bool
-	parent int
-	began  time.Time // to a hundredth of a second, by today's clock
+// findStarted looks for the process that a supervisor was about to start when it
+// was killed; 0 if there is none. It began at that instant, in the directory of
+// the service, or has the log pipe, and its parent is who adopts orphans. If
+// several are like that, the first one started the others.
+func findStarted(dir *service.Dir, last service.Status) (found int) {
+	names, err := fsys.OS{}.List("/proc")
+	if err != nil {
+		return 0
+	}
+	first := time.Duration(1<<63 - 1)
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		p, err := readProcess(pid)
+		if err != nil || p.zombie || !p.beganAt(last.Forked) || !p.orphaned() || p.began >= first {
+			continue
+		}
+		if standsIn(dir, pid) || last.LogPipe != 0 && hasPipe(pid, last.LogPipe) {
+			found, first = pid, p.began
+		}
+	}
+	return found
 }
 
-var errProcess = errors.New("bad /proc/PID/stat")
-
-func readProcess(pid int) (process, error) {
-	b, err := fsys.ReadFile(fsys.OS{}, "/proc/"+strconv.Itoa(pid)+"/stat", 4096)
-	if err != nil {
-		return process{}, err
-	}
-	p, ticks, err := parseStat(b)
-	if err != nil {
-		return process{}, err
-	}
-	var sinceBoot unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil {
-		return process{}, err
-	}
-	// USER_HZ, in which the kernel counts here, is 100 on every system that Go
-	// runs on.
-	age := time.Duration(sinceBoot.Nano()) - time.Duration(ticks)*(time.Second/100)
-	p.began = time.Now().Add(-age)
-	return p, nil
-}
-
-// parseStat reads proc(5)'s line: pid (name) state ppid … with the start time
-// as field 22. The name may hold anything, parentheses too.
-func parseStat(b []byte) (p process, ticks uint64, err error) {
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) < 20 {
-		return p, 0, errProcess
-	}
-	p.zombie = fields[0][0] == 'Z' || fields[0][0] == 'X'
-	p.parent, err = strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return p, 0, errProcess
-	}
-	ticks, err = strconv.ParseUint(string(fields[19]), 10, 63)
-	if err != nil || ticks > uint64(1<<63-1)/uint64(time.Second/100) {
-		return p, 0, errProcess
-	}
-	return p, ticks, nil
-}
-
-// isAncestor reports whether this process descends from pid.
-func isAncestor(pid int) bool {
-	for p := os.Getppid(); p > 0; {
-		if p == pid {
+// hasPipe reports whether a process has a pipe as descriptor 0 or 1.
+func hasPipe(pid int, inode uint64) bool {
+	for _, fd := range []string{"0", "1"} {
+		if goal, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/" + fd); err == nil &&
+			goal == "pipe:["+strconv.FormatUint(inode, 10)+"]" {
 			return true
 		}
-		next, err := readProcess(p)
-		if err != nil || next.parent == p {
-			return false
-		}
-		p = next.parent
 	}
 	return false
 }

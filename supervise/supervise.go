@@ -2,8 +2,9 @@ package supervise
 
 import (
 	"context"
-	"io"
 	"os"
+	"path"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,96 +26,70 @@ func supervise(_ context.Context, env *proc.Env) error {
 	sys.CloseOnExecFrom(3) // a service gets 0, 1 and 2
 	sys.IgnoreSIGPIPE()    // a log that went away must not end the supervision
 
-	signals, err := sys.Signals(unix.SIGCHLD, unix.SIGTERM, unix.SIGINT)
+	parent, err := sys.Open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return strerr.Unable("create pipe for", name, err)
+		return strerr.Unable("chdir to", name, err)
 	}
-	// The service begins where supervise is.
+	// Who looks for the supervise of a directory finds one that stands in it.
 	if err := os.Chdir(name); err != nil {
 		return strerr.Unable("chdir to", name, err)
 	}
-	dir, err := service.Open(&proc.Env{}, ".")
+	dir, err := service.Open(&proc.Env{Vars: env.Vars}, ".")
 	if err != nil {
 		return strerr.Unable("chdir to", name, err)
 	}
-	down, err := dir.Down()
+	var k *Keeper
+	h, err := NewHost(env, beside{env.Vars, "/proc/self/fd/" + strconv.Itoa(int(parent.Fd()))}, siblingPoll,
+		// Dying would leave the service alone in the world.
+		func(unix.Signal) { k.Order("dx") },
+		unix.SIGTERM, unix.SIGINT)
 	if err != nil {
-		return strerr.Unable("stat", name+"/down", err)
+		return strerr.Unable("create pipe for", name, err)
 	}
-	owner, err := dir.Acquire(name)
+	k, err = h.Keep(Place{Name: name, Sibling: path.Base(name), Dir: dir, Stdin: 0, Stdout: 1})
 	if err != nil {
 		return err
 	}
-	last, err := dir.Status()
-	w := &world{env: env, name: name, owner: owner}
-	s := NewService(w, !down)
-	if err == nil && w.adopt(dir, last) {
-		if last.Want != service.Up && last.Want != service.Down && last.Want != 0 {
-			last.Want = service.Up
-		}
-		s.Adopt(last)
+	// An hour, as the original has it: should anything be missed, it is not
+	// missed for ever.
+	for !k.Closed() {
+		h.Turn(time.Now().Add(time.Hour))
+		h.reap()
 	}
-	s.Announce()
-	if err := owner.Ready(); err != nil {
-		return err
-	}
-	s.Begin()
-	s.Announce()
-	w.watch(s, signals)
-	s.Announce()
 	return nil
 }
 
-// watch is the life of the service: what happens to it and what is ordered,
-// until it is down and told to exit.
-func (w *world) watch(s *Service, signals *sys.FD) {
-	control := w.owner.Control()
-	for !s.Gone() {
-		fds := []*sys.FD{signals, control}
-		if w.orphan != nil {
-			fds = append(fds, w.orphan.fd)
-		}
-		// An hour, as the original has it: should anything be missed, it is
-		// not missed for ever.
-		until := time.Now().Add(time.Hour)
-		if due := s.Due(); !due.IsZero() && due.Before(until) {
-			until = due
-		}
-		ready, err := sys.Poll(until, fds...)
-		if err != nil {
-			time.Sleep(time.Second) // out of memory: nothing else can be wrong
-			continue
-		}
-		if ready[0] {
-			for _, sig := range read(signals) {
-				if sig != byte(unix.SIGCHLD) {
-					// Dying would leave the service alone in the world.
-					s.Order(service.Down)
-					s.Order(service.Exit)
-				}
-			}
-		}
-		if w.ended(s.PID()) {
-			s.Ended()
-		}
-		if ready[1] {
-			for _, letter := range read(control) {
-				if s.Gone() {
-					return
-				}
-				s.Order(letter)
-			}
-		}
-		s.Tick()
-	}
+// beside are the services in the directory that the name of this one is in.
+type beside struct {
+	vars proc.Vars
+	dir  string
 }
 
-// read returns what fd, which is readable, has.
-func read(fd *sys.FD) []byte {
-	var b [512]byte
-	n, err := fd.Read(b[:])
-	if err != nil && err != io.EOF {
+// siblingPoll is how often a supervise that waits for others looks at them.
+const siblingPoll = 200 * time.Millisecond
+
+func (b beside) open(name string) (*service.Dir, error) {
+	return service.Open(&proc.Env{Vars: b.vars, Dir: b.dir}, name)
+}
+
+func (b beside) Status(name string) (service.Status, bool) {
+	dir, err := b.open(name)
+	if err != nil {
+		return service.Status{}, false
+	}
+	defer dir.Close()
+	if dir.OK() != nil {
+		return service.Status{}, false
+	}
+	s, err := dir.Status()
+	return s, err == nil
+}
+
+func (b beside) After(name string) []string {
+	dir, err := b.open(name)
+	if err != nil {
 		return nil
 	}
-	return b[:n]
+	defer dir.Close()
+	return dir.After()
 }

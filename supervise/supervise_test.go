@@ -215,23 +215,34 @@ func TestOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	cmd := exec.Command("sleep", "1000")
-	cmd.Dir = path
-	if err := cmd.Start(); err != nil {
+	parent := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	parent.Dir = path
+	out, err := parent.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { syscall.Kill(child, syscall.SIGKILL); parent.Wait() }()
 	now := time.Now()
 	for name, last := range map[string]service.Status{
-		"a child of somebody who lives": {PID: cmd.Process.Pid, Stamp: now},
+		"a child of somebody who lives": {PID: child, Stamp: now},
 		"this process":                  {PID: os.Getpid(), Stamp: now},
 		"its parent":                    {PID: os.Getppid(), Stamp: now},
 		"init":                          {PID: 1, Stamp: now},
 		"nobody":                        {PID: 0, Stamp: now},
 		"a number that is none":         {PID: 1<<32 - 1, Stamp: now},
 	} {
-		w := &world{}
-		if w.adopt(dir, last) {
+		h, err := NewHost(&proc.Env{}, nil, time.Hour, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k := (&Keeper{Place: Place{Dir: dir}, host: h}); k.adopt(&last) {
 			t.Errorf("%s is taken for the service", name)
 		}
 	}
@@ -239,20 +250,21 @@ func TestOurs(t *testing.T) {
 
 func TestParseStat(t *testing.T) {
 	const tail = " 0 0 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 12345 2400256 200"
-	p, ticks, err := parseStat([]byte("4711 (sleep) S 17" + tail + "\n"))
-	if err != nil || p.parent != 17 || p.zombie || ticks != 12345 {
-		t.Errorf("%+v, %d, %v", p, ticks, err)
+	p, err := parseStat([]byte("4711 (sleep) S 17" + tail + "\n"))
+	if err != nil || p.parent != 17 || p.zombie || p.began != 123450*time.Millisecond {
+		t.Errorf("%+v, %v", p, err)
 	}
-	p, _, err = parseStat([]byte("4711 (a) Z 1 (b)) Z 3" + tail))
+	p, err = parseStat([]byte("4711 (a) Z 1 (b)) Z 3" + tail))
 	if err != nil || p.parent != 3 || !p.zombie {
 		t.Errorf("a name with parentheses: %+v, %v", p, err)
 	}
 	for _, bad := range []string{"", ")", "1 (x) S", "1 (x) S x" + tail, "1 (x) S 1 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 -5 0"} {
-		if p, _, err := parseStat([]byte(bad)); err == nil {
+		if p, err := parseStat([]byte(bad)); err == nil {
 			t.Errorf("%q: %+v", bad, p)
 		}
 	}
-	if self, err := readProcess(os.Getpid()); err != nil || self.parent != os.Getppid() || time.Since(self.began) < 0 || time.Since(self.began) > time.Hour {
+	self, err := readProcess(os.Getpid())
+	if age := time.Since(self.beganToday()); err != nil || self.parent != os.Getppid() || age < 0 || age > time.Hour {
 		t.Errorf("this process: %+v, %v", self, err)
 	}
 }
@@ -260,8 +272,8 @@ func TestParseStat(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("4711 (sleep) S 17 0 0 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 12345 2400256 200"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, ticks, err := parseStat(b); err == nil && time.Duration(ticks)*(time.Second/100) < 0 {
-			t.Errorf("%q: %+v, %d", b, p, ticks)
+		if p, err := parseStat(b); err == nil && p.began < 0 {
+			t.Errorf("%q: %+v", b, p)
 		}
 	})
 }

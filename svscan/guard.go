@@ -6,28 +6,29 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/child"
 	"paperpath/internal/strerr"
 	"paperpath/service"
 	"paperpath/supervise"
 )
 
-// guard is one supervise: a service's, or its logger's.
+// guard is what svscan has to do with one service directory: a service's, or its
+// logger's.
 type guard struct {
-	name      string         // of the directory, for messages
-	dir       *service.Dir   // the directory it guards
-	command   *child.Command // how to start it; nil: it has not run yet
-	pid       int            // 0: not running as a child
-	elsewhere bool           // it runs, but some other svscan started it
-	started   time.Time      // by this svscan, the last time
-	next      time.Time      // no start before this
+	name      string            // for messages
+	dir       *service.Dir      // held open
+	keeper    *supervise.Keeper // nil: not kept here
+	elsewhere bool              // a supervise of its own keeps it
+	next      time.Time         // no try before this
+	tries     int               // in vain, since it is elsewhere
 
 	// At the end:
 	told   string    // the orders it got
 	toldAt time.Time // and when
 }
 
-func (g *guard) idle() bool { return g.pid == 0 && !g.elsewhere }
+func (g *guard) idle() bool { return g.keeper == nil && !g.elsewhere }
+
+func (g *guard) later(now time.Time) { g.next = now.Add(interval) }
 
 func (g *guard) close() {
 	if g.dir != nil {
@@ -36,82 +37,75 @@ func (g *guard) close() {
 	}
 }
 
-// start starts the supervise, unless it runs already. One that ended at once, or
-// did not even begin, is not tried again for some time.
-func (g *guard) start(s *scanner, now time.Time, name string, c *child.Command) {
-	if g.pid != 0 || now.Before(g.next) {
-		return
-	}
-	g.name, g.next = name, now.Add(interval)
-	// The supervises of an svscan that was killed go on. Theirs is the lock;
-	// another supervise could but complain of that every five seconds.
-	if g.dir.Locked() {
-		if !g.elsewhere {
-			g.elsewhere, g.command = true, c
-			s.env.Warn(errors.New(strerr.Clean(name) + " is supervised already"))
-		}
-		return
-	}
-	g.elsewhere = false
-	g.run(s, c)
-}
-
-// ended tells that the process is no more.
-func (g *guard) ended(now time.Time) {
-	g.pid = 0
-	if now.Sub(g.started) >= time.Second {
-		g.next = now
+// settle notices that the service was told to exit.
+func (g *guard) settle(now time.Time) {
+	if g.keeper != nil && g.keeper.Closed() {
+		g.keeper = nil
+		g.later(now)
 	}
 }
 
-func (g *guard) run(s *scanner, c *child.Command) {
-	c.Vars = s.env.Vars
-	p, err := child.Start(c)
+// keep takes the service in, unless somebody else keeps it.
+func (g *guard) keep(s *scanner, now time.Time, p supervise.Place) {
+	if g.keeper != nil || now.Before(g.next) {
+		return
+	}
+	keeper, err := s.host.Keep(p)
 	switch {
 	case err == nil:
-		g.pid, g.command, g.started = p.PID, c, time.Now()
-		s.processes[p.PID] = g
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM),
-		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		s.warn(strerr.Unable("fork for", g.name, err))
+		g.keeper, g.elsewhere, g.tries = keeper, false, 0
+	case errors.Is(err, unix.EWOULDBLOCK):
+		// A supervise of its own: of an older svscan that was killed, say. Or it
+		// is only the last child of such a one, which is about to execute.
+		g.tries++
+		g.next = now.Add(min(interval, time.Duration(g.tries*g.tries)*50*time.Millisecond))
+		g.elsewhere = true
+		if g.tries == 4 {
+			s.env.Warn(errors.New(strerr.Clean(g.name) + " is supervised already"))
+		}
 	default:
-		s.warn(strerr.Unable("start supervise", g.name, err))
+		s.host.Failed(err)
+		g.elsewhere = false
+		g.later(now)
 	}
 }
 
-// gone reports, at the end, whether the supervise is no more. One that was
-// killed and left its service behind is started again: it takes the service
-// over and can be told.
-func (g *guard) gone(s *scanner, now time.Time) bool {
-	if g.elsewhere {
-		g.elsewhere = g.dir.Locked()
-	}
-	if !g.idle() {
+// gone reports, at the end, whether nothing runs any more. A service that a
+// supervise of its own left behind when it was killed is taken over, to be told.
+func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
+	g.settle(now)
+	if g.keeper != nil {
 		return false
 	}
-	if g.command == nil {
+	if g.dir == nil {
 		return true
 	}
+	if g.dir.Locked() {
+		g.elsewhere = true
+		return false
+	}
+	g.elsewhere = false
 	status, err := g.dir.Status()
-	// A number that belongs to something else by now is no reason: the supervise
-	// would start the service, just before the end.
-	if err != nil || !supervise.Orphaned(g.dir, status) {
+	// A number that belongs to something else by now is no reason: the service
+	// would be started, just before the end.
+	if err != nil || !s.host.Orphaned(g.dir, status) {
 		return true
 	}
-	if !now.Before(g.next) {
-		g.next, g.told = now.Add(interval), ""
-		g.run(s, g.command)
-	}
+	g.told, g.next = "", now
+	p.TakeOver = true
+	g.keep(s, now, p)
 	return false
 }
 
-// tell gives a supervise its last orders. One that is just beginning cannot
-// hear yet: there is another turn soon.
+// tell gives its last orders to a service. One whose supervise is just beginning
+// cannot hear yet: there is another turn soon.
 func (g *guard) tell(s *scanner, now time.Time, orders string) {
-	if s.hurry {
-		orders = "dxk"
-	}
 	if g.told == orders {
+		return
+	}
+	if g.keeper != nil {
+		g.told, g.toldAt = orders, now
+		g.keeper.Order(orders)
 		return
 	}
 	switch err := g.dir.Control([]byte(orders)); {
@@ -120,4 +114,13 @@ func (g *guard) tell(s *scanner, now time.Time, orders string) {
 	case !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENOENT):
 		s.warn(strerr.Unable("control", g.name, err))
 	}
+}
+
+// status is what the service is like, as far as it can be known.
+func (g *guard) status() service.Status {
+	if g.keeper != nil {
+		return g.keeper.Status()
+	}
+	status, _ := g.dir.Status()
+	return status
 }

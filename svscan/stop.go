@@ -1,35 +1,95 @@
 package svscan
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"paperpath/service"
+)
 
 const (
-	stopInterval = 100 * time.Millisecond // between two looks at what still runs
+	stopInterval = 100 * time.Millisecond // between two looks at what other supervises keep
 	logGrace     = 10 * time.Second       // for a logger to read its pipe to the end
 )
 
-// stop does the next step of an orderly end and reports whether there is none
-// left. The service first: it is told to go down, and its supervise to exit
-// then. When that one is gone nobody writes to the pipe any more; svscan lets
-// go of it, and the logger reads what is left and ends by itself.
-func (v *entry) stop(s *scanner, now time.Time) (done bool) {
-	if !v.main.gone(s, now) {
-		v.main.tell(s, now, "dx")
-		return false
-	}
-	v.closePipe()
-	if v.log.dir == nil || v.log.gone(s, now) {
-		return true
-	}
-	orders := v.log.told
-	switch {
-	case orders == "":
-		orders = "dx"
-		if status, err := v.log.dir.Status(); err == nil && status.PID != 0 {
-			orders = "cox" // go on, to your own end, and not again
+// stop does the next step of an orderly end and reports whether nothing runs any
+// more, and else when to come again.
+//
+// A service is told to go down, and not to come back, when those that come after
+// it are gone. Then nobody writes to its pipe any more; svscan lets go of that
+// end, and the logger reads what is left and ends by itself.
+//
+// Told once more, svscan waits for nobody and kills the services; a third time,
+// the loggers too.
+func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
+	var left []*entry
+	needed := map[string]bool{} // by a service that is not gone yet
+	for _, v := range s.services {
+		if v.stopped {
+			continue
 		}
-	case now.Sub(v.log.toldAt) > logGrace:
-		orders = "dx" // somebody else holds the pipe open
+		if v.after == nil {
+			v.after = append([]string{}, v.main.dir.After()...)
+		}
+		left = append(left, v)
+		if !v.mainGone {
+			for _, name := range v.after {
+				needed[name] = true
+			}
+		}
 	}
-	v.log.tell(s, now, orders)
-	return false
+	stuck := s.stopping < 2 && !slices.ContainsFunc(left, func(v *entry) bool { return v.mainGone || v.main.told != "" || !needed[v.name] })
+	for _, v := range left {
+		if v.mainGone || !needed[v.name] || stuck || s.stopping >= 2 {
+			v.stop(s, now)
+		}
+	}
+	wake = now.Add(time.Minute)
+	done = true
+	for _, v := range left {
+		done = done && v.stopped
+		for _, g := range []*guard{&v.main, &v.log} {
+			if g.elsewhere || g.told == readOn {
+				wake = now.Add(stopInterval)
+			}
+		}
+	}
+	return done, wake
+}
+
+// readOn has a logger go on to its own end, and not again.
+const readOn = "cox"
+
+// stop does the next step for one service and its logger.
+func (v *entry) stop(s *scanner, now time.Time) {
+	if !v.mainGone {
+		if !v.main.gone(s, now, v.mainPlace()) {
+			orders := "dx"
+			if s.stopping >= 2 {
+				orders = "dxk"
+			}
+			v.main.tell(s, now, orders)
+		}
+		v.mainGone = v.main.gone(s, now, v.mainPlace())
+		if !v.mainGone {
+			return
+		}
+	}
+	v.closeWriter()
+	if !v.log.gone(s, now, v.logPlace()) {
+		orders := v.log.told
+		switch {
+		case s.stopping >= 3:
+			orders = "dxk"
+		case orders == "":
+			orders = "dx"
+			if status := v.log.status(); status.PID != 0 || status.Want == service.Up {
+				orders = readOn
+			}
+		case orders == readOn && now.Sub(v.log.toldAt) > logGrace:
+			orders = "dx" // somebody else holds the pipe open
+		}
+		v.log.tell(s, now, orders)
+	}
+	v.stopped = v.log.gone(s, now, v.logPlace())
 }

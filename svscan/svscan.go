@@ -1,15 +1,20 @@
-// Package svscan watches a directory of services: it runs one supervise for
-// every subdirectory, and one more for the subdirectory's log, if it has one,
-// with a pipe between the two:
+// Package svscan watches a directory of services and supervises them: every
+// subdirectory, and the subdirectory's log, if it has one, with a pipe between
+// the two. One process does it all:
 //
-//	NAME/       supervise NAME      1 ──pipe──> 0      supervise log (in NAME)
-//	                 │                 ║   ║                │
-//	             NAME/run          both ends are        NAME/log/run
-//	                               svscan's too
+//	+------------------ svscan ------------------+
+//	|  Keeper of NAME  ·  pipe  ·  Keeper of log |
+//	+---|-------------------------------------|--+
+//	    | fork                                | fork
+//	NAME/run   1 ══════════ pipe ══════════> 0  NAME/log/run
+//
+// The files below NAME/supervise are those of one supervise for each service
+// (packages service and supervise), so that nobody sees a difference. A service
+// that a supervise of its own keeps is left to it.
 //
 // Because svscan holds the pipe, what a service wrote is not lost, and the
-// service not stopped, while its logger is down, or either supervise. Two names
-// are one service if they lead to the same directory (device and inode).
+// service not stopped, while its logger is down. Two names are one service if
+// they lead to the same directory (device and inode).
 package svscan
 
 import (
@@ -22,13 +27,15 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/internal/watch"
+	"paperpath/supervise"
 )
 
 // Svscan is the program.
 var Svscan = proc.Program{Name: "svscan", Usage: "[ dir ]", Run: svscan}
 
-// interval is the time between two looks at the directory, and between two
-// starts of a supervise that does not stay.
+// interval is the time between two looks at the directory that nothing gave
+// reason for, and before a service is taken in again that was told to exit.
 const interval = 5 * time.Second
 
 func svscan(_ context.Context, env *proc.Env) error {
@@ -39,103 +46,74 @@ func svscan(_ context.Context, env *proc.Env) error {
 			return strerr.Unable("chdir to", env.Args[1], err)
 		}
 	}
-	signals, err := sys.Signals(unix.SIGCHLD, unix.SIGHUP, unix.SIGTERM, unix.SIGINT)
+	// What services leave behind comes to svscan, whether it is process 1 or
+	// not: they behave in a container as they do elsewhere.
+	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+	s := newScanner(env)
+	var err error
+	s.host, err = supervise.NewHost(env, s, interval, s.signal,
+		unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, // end
+		unix.SIGHUP, unix.SIGALRM, // look
+		unix.SIGUSR1, unix.SIGUSR2, // nothing: process 1 must not die of them
+	)
 	if err != nil {
 		return strerr.Unable("create", "pipe", err)
 	}
-	s := &scanner{env: env, processes: map[int]*guard{}}
-	for !s.run(signals) {
+	s.watch()
+	for !s.turn() {
 	}
 	return nil
 }
 
-// run is one turn: do what is due, sleep until something happens. It reports
-// whether all is over.
-func (s *scanner) run(signals *sys.FD) (done bool) {
+// turn does what is due, then waits until something happens. It reports whether
+// all is over.
+func (s *scanner) turn() (done bool) {
 	now := time.Now()
 	var wake time.Time
-	if s.stopping {
-		if s.stop(now) {
+	if s.stopping > 0 {
+		if done, wake = s.stop(now); done {
 			return true
 		}
-		wake = now.Add(stopInterval)
 	} else {
 		wake = s.keep(now)
 	}
-	ready, err := sys.Poll(wake, signals)
-	if err != nil {
-		time.Sleep(time.Second) // out of memory: try again rather than give up
-		return false
-	}
-	if ready[0] {
-		s.signals(signals)
-	}
-	s.reap()
+	s.host.Turn(wake)
 	return false
 }
 
-// keep looks at the directory, if it is time, and starts what should run and
-// does not. It returns when to do so again.
-func (s *scanner) keep(now time.Time) time.Time {
-	if !now.Before(s.nextScan) {
-		s.scan()
-		s.nextScan = now.Add(interval)
+// signal obeys a signal.
+func (s *scanner) signal(sig unix.Signal) {
+	switch sig {
+	case unix.SIGHUP, unix.SIGALRM:
+		s.nextScan = time.Time{}
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR:
+		s.stopping++
 	}
-	wake := s.nextScan
-	for _, v := range s.services {
-		v.start(s, now)
-		if due := v.due(now); due.Before(wake) {
-			wake = due
-		}
-	}
-	return wake
 }
 
-// stop reports whether nothing runs any more.
-func (s *scanner) stop(now time.Time) (done bool) {
-	done = true
-	for _, v := range s.services {
-		if !v.stop(s, now) {
-			done = false
+// watch has changes of the directory told. Without inotify they are noticed at
+// the next look.
+func (s *scanner) watch() {
+	w, err := watch.New()
+	if err == nil {
+		if err = w.Add("."); err == nil {
+			err = s.host.Loop().Add(w.FD(), func() {
+				w.Changes()
+				s.look()
+			})
 		}
 	}
-	return done
-}
-
-// signals sees what came.
-func (s *scanner) signals(fd *sys.FD) {
-	var b [64]byte
-	n, err := fd.Read(b[:])
 	if err != nil {
-		return
-	}
-	for _, sig := range b[:n] {
-		switch unix.Signal(sig) {
-		case unix.SIGHUP:
-			s.nextScan = time.Time{}
-		case unix.SIGTERM, unix.SIGINT:
-			if s.stopping {
-				s.hurry = true
-			}
-			s.stopping = true
-		}
+		s.warn(strerr.Unable("watch", "directory", err))
 	}
 }
 
-// reap collects every child that ended, those that svscan inherited as the
-// parent of orphans (process 1) too.
-func (s *scanner) reap() {
-	for {
-		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || pid <= 0 {
-			return
-		}
-		if g := s.processes[pid]; g != nil {
-			g.ended(time.Now())
-			delete(s.processes, pid)
-		}
+// look makes the next scan come soon: at once, but when changes come without
+// end, not so often that nothing else is done.
+func (s *scanner) look() {
+	soon := s.lastScan.Add(10 * s.scanTook)
+	if soon.Before(s.nextScan) {
+		s.nextScan = soon
 	}
 }

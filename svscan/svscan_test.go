@@ -80,6 +80,23 @@ func (x *tree) start() {
 	}
 }
 
+// supervise starts a supervise of its own for a service, as an svscan of
+// daemontools has it, and returns its process.
+func (x *tree) supervise(dir, name string) *exec.Cmd {
+	x.t.Helper()
+	c := exec.Command(filepath.Join(bin.Dir(x.t), "supervise"), name)
+	c.Dir = filepath.Join(x.dir, dir)
+	c.Stdout, c.Stderr = x.said, x.said
+	if err := c.Start(); err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	return c
+}
+
 // stop sends svscan a TERM and waits for its end, and that of all else.
 func (x *tree) stop() {
 	x.t.Helper()
@@ -153,7 +170,7 @@ func pid(d *service.Dir) int {
 	return s.PID
 }
 
-// supervisor finds the supervise of a directory.
+// supervisor finds a process called supervise that stands in a directory.
 func (x *tree) supervisor(name string) int {
 	names, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range names {
@@ -192,30 +209,32 @@ func TestStop(t *testing.T) {
 func TestStopAtOnce(t *testing.T) {
 	x := services(t)
 	x.start()
-	x.until("a supervise", func() bool { return x.supervisor("s") != 0 })
+	s := x.dirOf("s")
+	x.until("it begins", s.Locked)
 	x.stop()
 }
 
-// R11: no second copy of a service, whatever happens to its supervise.
+// R11, V-03: a service whose supervise is killed goes on, and svscan takes it
+// over when the lock is free: no second copy of it.
 func TestSuperviseKilled(t *testing.T) {
 	x := services(t)
-	x.start()
+	x.write("s/run", "#!/bin/sh\necho $$ >>pids\ncd /\nexec sleep 1000\n")
+	os.RemoveAll(filepath.Join(x.dir, "s/log"))
+	guard := x.supervise(".", "s")
 	s := x.dirOf("s")
 	x.until("s is up", func() bool { return pid(s) != 0 })
 	first := pid(s)
+	x.start()
+	x.until("svscan sees it", func() bool {
+		said, _ := os.ReadFile(x.said.Name())
+		return strings.Contains(string(said), "svscan: warning: s is supervised already\n")
+	})
 	before, _ := s.Status()
-	for range 3 {
-		// One that has lived for a second is replaced at once.
-		time.Sleep(1100 * time.Millisecond)
-		victim := x.supervisor("s")
-		unix.Kill(victim, unix.SIGKILL)
-		x.until("a new supervise", func() bool {
-			n := x.supervisor("s")
-			return n != 0 && n != victim && s.OK() == nil
-		})
-		if got, err := s.Status(); err != nil || got != before {
-			t.Fatalf("status %+v, %v; want %+v", got, err, before)
-		}
+	guard.Process.Kill()
+	guard.Wait()
+	x.until("taken over", func() bool { return s.OK() == nil })
+	if got, err := s.Status(); err != nil || got != before {
+		t.Fatalf("status %+v, %v; want %+v", got, err, before)
 	}
 	if got := x.read("s/pids"); got != strconv.Itoa(first)+"\n" {
 		t.Fatalf("copies of the service: %q, want %d only", got, first)
@@ -232,54 +251,71 @@ func TestSuperviseKilled(t *testing.T) {
 func TestSuperviseKilledAtTheEnd(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\necho $$ >>pids\ntrap '' TERM\nexec sleep 1000\n")
-	x.start()
+	os.RemoveAll(filepath.Join(x.dir, "s/log"))
+	guard := x.supervise(".", "s")
 	s := x.dirOf("s")
 	x.until("s is up", func() bool { return pid(s) != 0 })
+	x.start()
+	x.until("svscan sees it", func() bool {
+		said, _ := os.ReadFile(x.said.Name())
+		return strings.Contains(string(said), "svscan: warning: s is supervised already\n")
+	})
 	x.svscan.Process.Signal(syscall.SIGTERM)
 	x.until("s is told", func() bool { status, _ := s.Status(); return status.Want == service.Down })
-	unix.Kill(x.supervisor("s"), unix.SIGKILL)
-	x.until("s is supervised again", func() bool { return x.supervisor("s") != 0 && s.OK() == nil })
+	guard.Process.Kill()
+	guard.Wait()
+	x.until("s is kept again", func() bool { return s.OK() == nil })
 	x.stop() // the second TERM kills what does not listen
 }
 
-// V-04: the services of an svscan that was killed go on; the next one leaves
-// them alone, and its loggers read the pipe that the services write to.
+// V-04: the services of an svscan that was killed go on, and the next one takes
+// them over with the log pipes that they write to.
 func TestSvscanKilled(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\necho $$ >>pids\necho line\ntrap 'echo again' HUP\nwhile :; do sleep 1 & wait $!; done\n")
 	x.start()
 	s, log := x.dirOf("s"), x.dirOf("s/log")
 	x.until("a line in the log", func() bool { return x.read("s/log/out") == "line\n" })
-	first, guard := pid(s), x.supervisor("s")
+	first, logger := pid(s), pid(log)
+	for range 3 {
+		x.svscan.Process.Kill()
+		x.svscan.Wait()
+		x.start()
+		x.until("they are kept again", func() bool { return s.OK() == nil && log.OK() == nil })
+		if pid(s) != first || pid(log) != logger {
+			t.Fatalf("process %d, logger %d; want %d, %d", pid(s), pid(log), first, logger)
+		}
+	}
+	x.write("new/run", "#!/bin/sh\nexec sleep 1000\n")
+	fresh := x.dirOf("new")
+	x.until("the new one is up", func() bool { return pid(fresh) != 0 })
+
+	// Svscan and the logger are gone at the same time: the service finds no
+	// broken pipe, and what it writes waits for the next logger.
 	x.svscan.Process.Kill()
 	x.svscan.Wait()
-
-	x.start()
-	x.until("svscan sees them", func() bool {
-		said, _ := os.ReadFile(x.said.Name())
-		return strings.Contains(string(said), "svscan: warning: s is supervised already\n") &&
-			strings.Contains(string(said), "svscan: warning: s/log is supervised already\n")
-	})
-	x.write("new/run", "#!/bin/sh\nexec sleep 1000\n")
-	x.svscan.Process.Signal(syscall.SIGHUP)
-	x.until("HUP makes svscan look", func() bool { return x.supervisor("new") != 0 })
-	if pid(s) != first || x.supervisor("s") != guard {
-		t.Errorf("process %d, supervise %d; want %d, %d", pid(s), x.supervisor("s"), first, guard)
-	}
-	// The logger's supervise, the last who had the reading end of the old pipe
-	// beside the logger, goes, and so does the logger.
-	logger := pid(log)
-	unix.Kill(x.supervisor("s/log"), unix.SIGKILL)
 	unix.Kill(logger, unix.SIGKILL)
+	x.until("the logger is gone", func() bool { return unix.Kill(logger, 0) != nil || isZombie(logger) })
+	unix.Kill(first, unix.SIGHUP)
+	time.Sleep(100 * time.Millisecond)
+	x.start()
 	x.until("another logger", func() bool { return pid(log) != 0 && pid(log) != logger })
-	if err := s.Control([]byte("h")); err != nil {
-		t.Fatal(err)
-	}
 	x.until("the line is in the log", func() bool { return x.read("s/log/out") == "line\nagain\n" })
+	// The service is gone: the next one writes to the pipe that the logger reads.
+	x.svscan.Process.Kill()
+	x.svscan.Wait()
+	unix.Kill(first, unix.SIGKILL)
+	x.start()
+	x.until("the next one's line", func() bool { return x.read("s/log/out") == "line\nagain\nline\n" })
 	x.stop()
-	if got := x.read("s/pids"); got != strconv.Itoa(first)+"\n" {
-		t.Errorf("copies of the service: %q, want %d only", got, first)
+	if got := strings.Fields(x.read("s/pids")); len(got) != 2 {
+		t.Errorf("the service ran as %q, want twice", got)
 	}
+}
+
+func isZombie(pid int) bool {
+	state, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return strings.Contains(string(state), ") Z ")
 }
 
 // One directory under two names is one service; names with a dot are none; one

@@ -1,6 +1,7 @@
 package svscan
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/child"
+	"paperpath/internal/proc"
 	"paperpath/service"
+	"paperpath/supervise"
 )
 
 // impostor starts a process that is called supervise and stands in the directory
@@ -66,27 +68,45 @@ func (x *tree) lock() *os.File {
 	return f
 }
 
+func host(t *testing.T) *supervise.Host {
+	t.Helper()
+	h, err := supervise.NewHost(&proc.Env{}, nil, time.Hour, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // A supervise that is gone left the number of a process that is now another's.
 func TestGoneWithStaleNumber(t *testing.T) {
 	x := services(t)
-	stranger := exec.Command("sleep", "1000")
-	if err := stranger.Start(); err != nil {
+	parent := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var stranger int
+	if _, err := fmt.Fscan(out, &stranger); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		stranger.Process.Kill()
-		stranger.Wait()
+		syscall.Kill(stranger, syscall.SIGKILL)
+		parent.Wait()
 	}()
 	dir := x.dirOf("s")
 	owner, err := dir.Acquire("s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := owner.Announce(service.Status{Stamp: time.Now(), PID: stranger.Process.Pid, Want: service.Up}); err != nil {
+	if err := owner.Announce(service.Status{Stamp: time.Now(), PID: stranger, Want: service.Up}); err != nil {
 		t.Fatal(err)
 	}
-	g := &guard{name: "s", dir: dir, command: &child.Command{}, next: time.Now().Add(time.Hour)}
-	if !g.gone(nil, time.Now()) {
+	owner.Close()
+	g := &guard{name: "s", dir: dir, next: time.Now().Add(time.Hour)}
+	if !g.gone(&scanner{host: host(t)}, time.Now(), supervise.Place{}) {
 		t.Error("the service would be started again")
 	}
 }
@@ -126,7 +146,11 @@ func TestInheritedPipe(t *testing.T) {
 				user = &syscall.Credential{Uid: 65534, Gid: 65534}
 			}
 			x.impostor(user, extra...)
-			from, to := inheritedPipe(x.dirOf("s"))
+			// A supervise of daemontools wrote its status.
+			if err := os.WriteFile(filepath.Join(x.dir, "s/supervise/status"), make([]byte, 18), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			from, to := inheritedPipe(host(t), x.dirOf("s"))
 			if (from != nil) != c.want {
 				t.Errorf("the pipe is taken: %v", from != nil)
 			}
@@ -140,7 +164,7 @@ func TestInheritedPipe(t *testing.T) {
 	x := services(t)
 	x.lock().Close()
 	x.impostor(nil)
-	if from, _ := inheritedPipe(x.dirOf("s")); from != nil {
+	if from, _ := inheritedPipe(host(t), x.dirOf("s")); from != nil {
 		t.Error("taken, although no supervise runs")
 	}
 }

@@ -1,0 +1,166 @@
+package supervise
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/sys"
+	"paperpath/service"
+)
+
+// Host is what the Keepers of one process share: the loop, the children, the
+// clock. One goroutine has it.
+type Host struct {
+	env      *proc.Env
+	voice    *proc.Env // what is said of a service supervise says, wherever it runs
+	loop     *Loop
+	home     *sys.FD         // the directory this process stands in, but for the instant of a fork
+	children map[int]*Keeper // by process
+	timers   map[*Keeper]time.Time
+	warned   map[string]time.Time
+	raised   bool // a service came up since the waiting ones were asked
+
+	siblings Siblings
+	poll     time.Duration // how often services that wait for others look
+	signaled func(unix.Signal)
+}
+
+// Siblings are the services that one may come after, by name.
+type Siblings interface {
+	// Status returns the status of a service; ok is false if it is not supervised.
+	Status(name string) (s service.Status, ok bool)
+	// After returns what a service comes after itself.
+	After(name string) []string
+}
+
+// To the kernel the parent of a process is the thread that forked it: tools list
+// children by thread, and a service that wants a signal at its parent's death
+// (PR_SET_PDEATHSIG) means the thread's. So the loop, which runs in main's
+// goroutine, keeps to the thread that lives as long as the process.
+func init() { runtime.LockOSThread() }
+
+// NewHost returns a Host without services. signaled is called for each of the
+// signals; poll says how often to look at siblings that this Host does not keep.
+func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func(unix.Signal), signals ...unix.Signal) (*Host, error) {
+	h := &Host{
+		env:      env,
+		voice:    &proc.Env{Name: "supervise", Files: env.Files},
+		children: map[int]*Keeper{},
+		timers:   map[*Keeper]time.Time{},
+		warned:   map[string]time.Time{},
+		siblings: siblings,
+		poll:     poll,
+		signaled: signaled,
+	}
+	fd, err := sys.Signals(append(signals, unix.SIGCHLD)...)
+	if err != nil {
+		return nil, err
+	}
+	if h.home, err = sys.Open(".", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		return nil, err
+	}
+	if h.loop, err = NewLoop(); err != nil {
+		return nil, err
+	}
+	return h, h.loop.Add(fd, func() { h.signals(fd) })
+}
+
+// Loop returns the loop, for descriptors that belong to no service.
+func (h *Host) Loop() *Loop { return h.loop }
+
+// Turn waits until something happens or the time until has come, and sees to
+// what happened.
+func (h *Host) Turn(until time.Time) {
+	for _, due := range h.timers {
+		if until.IsZero() || due.Before(until) {
+			until = due
+		}
+	}
+	if err := h.loop.Wait(until); err != nil {
+		time.Sleep(time.Second) // out of memory: nothing else can be wrong
+	}
+	now := time.Now()
+	for k, due := range h.timers {
+		if !now.Before(due) {
+			k.tick()
+		}
+	}
+	for h.raised {
+		h.raised = false
+		for k := range h.timers {
+			if k.waiting() {
+				k.tick()
+			}
+		}
+	}
+}
+
+// signals sees what came.
+func (h *Host) signals(fd *sys.FD) {
+	var b [64]byte
+	n, _ := fd.Read(b[:])
+	for _, sig := range b[:n] {
+		if unix.Signal(sig) == unix.SIGCHLD {
+			h.reap()
+		} else {
+			h.signaled(unix.Signal(sig))
+		}
+	}
+}
+
+// reap collects every child there is: this process may have been given some
+// that it did not start (process 1, subreaper).
+func (h *Host) reap() {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		if k := h.children[pid]; k != nil {
+			k.ended(pid, ending(ws))
+		}
+	}
+}
+
+func ending(ws unix.WaitStatus) service.Ending {
+	if ws.Signaled() {
+		return service.Ending{Known: true, Signal: int(ws.Signal())}
+	}
+	return service.Ending{Known: true, Code: ws.ExitStatus()}
+}
+
+// Failed says that a service could not be taken in, in the words in which a
+// supervise of its own would.
+func (h *Host) Failed(err error) {
+	if Rarely(h.warned, err.Error()) {
+		h.voice.Say("fatal: " + err.Error())
+	}
+}
+
+// warn prints a warning of what will be tried again anyway.
+func (h *Host) warn(err error) {
+	if Rarely(h.warned, err.Error()) {
+		h.voice.Warn(err)
+	}
+}
+
+// Rarely reports whether text was not said within the last minute, as last knows,
+// and notes that it is said now.
+func Rarely(last map[string]time.Time, text string) bool {
+	now := time.Now()
+	if at, ok := last[text]; ok && now.Sub(at) < time.Minute {
+		return false
+	}
+	if len(last) >= 1000 {
+		clear(last)
+	}
+	last[text] = now
+	return true
+}

@@ -1,0 +1,201 @@
+package supervise
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/sys"
+	"paperpath/service"
+)
+
+// Place is a service that is to be kept.
+type Place struct {
+	Name    string // for messages, and for ./finish
+	Sibling string // what its Siblings call it
+	Dir     *service.Dir
+	Stdin   int    // what the service gets as descriptors 0
+	Stdout  int    // and 1
+	LogPipe uint64 // the inode, if one of the two is the pipe between a service and its logger
+
+	TakeOver bool // what runs is taken over, but nothing is started by itself
+}
+
+// Keeper keeps one service: it holds its files, starts its processes and sees
+// them end. It is the World of the service's state machine.
+type Keeper struct {
+	Place
+	host    *Host
+	owner   *service.Owner
+	service *Service
+
+	run, finish process
+	ready       *sys.FD // the pipe that a newline comes through (notification-fd)
+	socket      *notifySocket
+	heedless    []string // names in after that lead back to this service
+	awaited     []string // and such that do not
+
+	status  service.Status // as it is
+	written service.Status // as supervise/status has it
+	forked  time.Duration  // since the system booted
+	closed  bool
+}
+
+// Keep takes a service in: whoever has the lock keeps it, and a process that a
+// predecessor left is taken over. The error wraps EWOULDBLOCK if the service is
+// kept by somebody else.
+func (h *Host) Keep(p Place) (*Keeper, error) {
+	down, err := p.Dir.Down()
+	if err != nil {
+		return nil, unable("stat", p.Name+"/down", err)
+	}
+	owner, err := p.Dir.Acquire(p.Name)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keeper{Place: p, host: h, owner: owner}
+	k.service = NewService(k, !down && !p.TakeOver)
+	if last, err := p.Dir.Status(); err == nil && k.adopt(&last) {
+		k.service.Adopt(last)
+	}
+	k.service.Announce()
+	k.flush()
+	if err = owner.Ready(); err == nil {
+		err = h.loop.Add(owner.Control(), k.orders)
+	}
+	if err != nil {
+		// What was adopted goes on without us, until the next try.
+		k.close()
+		return nil, err
+	}
+	k.service.Begin()
+	k.settle()
+	return k, nil
+}
+
+// Status returns the status of the service.
+func (k *Keeper) Status() service.Status { return k.service.Status() }
+
+// Closed reports whether the service was told to exit and is down. Its files
+// are closed then.
+func (k *Keeper) Closed() bool { return k.closed }
+
+// Order obeys letters as if they had come through the fifo.
+func (k *Keeper) Order(letters string) {
+	k.obey([]byte(letters))
+}
+
+// orders obeys what came through the fifo.
+func (k *Keeper) orders() {
+	// What one turn may hold: a writer that never stops has no more.
+	var b [512]byte
+	n, err := k.owner.Control().Read(b[:])
+	if err == nil {
+		k.obey(b[:n])
+	}
+}
+
+func (k *Keeper) obey(letters []byte) {
+	for _, letter := range letters {
+		if k.closed || k.service.Gone() {
+			break
+		}
+		k.service.Order(letter)
+	}
+	k.settle()
+}
+
+func (k *Keeper) tick() {
+	k.service.Tick()
+	k.settle()
+}
+
+func (k *Keeper) waiting() bool { return k.status.Phase == service.PhaseWaiting }
+
+// settle follows everything that happens: what has changed is told, and the
+// next turn is put on the clock.
+func (k *Keeper) settle() {
+	if k.closed {
+		return
+	}
+	told := k.flush()
+	if k.service.Gone() {
+		k.close()
+		return
+	}
+	due := k.service.Due()
+	if k.waiting() {
+		due = time.Now().Add(k.host.poll)
+	}
+	if soon := time.Now().Add(time.Second); !told && (due.IsZero() || due.After(soon)) {
+		due = soon
+	}
+	if due.IsZero() {
+		delete(k.host.timers, k)
+	} else {
+		k.host.timers[k] = due
+	}
+}
+
+// close gives the service up.
+func (k *Keeper) close() {
+	k.closed = true
+	delete(k.host.timers, k)
+	k.run.forget(k.host)
+	k.finish.forget(k.host)
+	k.closeReady()
+	k.socket.close(k.host)
+	k.host.loop.Remove(k.owner.Control())
+	k.owner.Close()
+}
+
+// flush writes the status, if it has changed. It may be that the disk is full:
+// then it is tried again.
+func (k *Keeper) flush() bool {
+	if k.status == k.written {
+		return true
+	}
+	if err := k.owner.Announce(k.status); err != nil {
+		k.host.warn(err)
+		return errors.Is(err, unix.ENOENT) // the directory is no more
+	}
+	k.written = k.status
+	return true
+}
+
+// Announce notes the status for the end of the turn. Only that a process is
+// about to be started must be told before anything else is done.
+func (k *Keeper) Announce(s service.Status) {
+	about := s.Phase == service.PhaseStarting && s.PID == 0
+	if about {
+		k.forked = sinceBoot()
+	}
+	if about || s.PID != 0 {
+		s.Forked = k.forked
+	}
+	s.LogPipe = k.LogPipe
+	if s.Up() && !k.status.Up() {
+		k.host.raised = true
+	}
+	k.status = s
+	if about {
+		k.flush()
+	}
+}
+
+// Now returns the time.
+func (k *Keeper) Now() time.Time { return time.Now() }
+
+// Rules reads the files of the service directory.
+func (k *Keeper) Rules() service.Rules {
+	return k.Dir.Rules(func(err error) { k.host.warn(in(k.Name, err)) })
+}
+
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}

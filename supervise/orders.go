@@ -1,0 +1,90 @@
+package supervise
+
+import (
+	"syscall"
+	"time"
+
+	"paperpath/service"
+)
+
+// Order obeys one letter of supervise/control. Letters that are none of
+// supervise's are ignored.
+func (s *Service) Order(letter byte) {
+	switch letter {
+	case service.Up:
+		s.status.Want = service.Up
+		s.Announce()
+		s.startIfDown()
+	case service.Once:
+		s.status.Want = 0
+		s.Announce()
+		s.startIfDown()
+	case service.Down:
+		s.stop()
+	case service.Exit:
+		// "ox" runs it once, even if the pause is not over yet.
+		s.exit, s.wanted = true, s.wanted && s.ordered
+		if !s.running() && !s.wanted && s.status.Phase != service.PhaseFailed {
+			s.status.Phase, s.status.Due = service.PhaseDown, time.Time{}
+		}
+		s.Announce()
+	case service.Pause:
+		s.status.Paused = true
+		s.Announce()
+		s.signal(syscall.SIGSTOP)
+	case service.Continue:
+		s.status.Paused = false
+		s.Announce()
+		s.signal(syscall.SIGCONT)
+	case service.Hangup:
+		s.signal(syscall.SIGHUP)
+	case service.Alarm:
+		s.signal(syscall.SIGALRM)
+	case service.Interrupt:
+		s.signal(syscall.SIGINT)
+	case service.Terminate:
+		s.signal(syscall.SIGTERM)
+	case service.Kill:
+		// The one that finish is not spared.
+		if s.running() {
+			s.world.Signal(syscall.SIGKILL)
+		}
+	}
+}
+
+// startIfDown starts the service because somebody said so: a pause that has
+// grown is not for him.
+func (s *Service) startIfDown() {
+	if s.status.PID != 0 {
+		return
+	}
+	s.ordered, s.again, s.delay = true, false, pause
+	if soon := s.began.Add(pause); s.due.After(soon) && !s.scarce {
+		s.due = soon
+	}
+	s.start()
+}
+
+func (s *Service) stop() {
+	s.status.Want, s.wanted, s.ordered = service.Down, false, false
+	switch {
+	case s.status.PID != 0:
+		s.rules = s.world.Rules() // what has been asked for since the start
+		s.signal(s.rules.DownSignal)
+		s.signal(syscall.SIGCONT)
+		s.status.Paused = false
+		s.status.Phase = service.PhaseStopping
+		if s.killAt.IsZero() {
+			s.limit(s.rules.KillAfter)
+		}
+	case s.status.FinishPID == 0:
+		s.status.Phase, s.status.Due = service.PhaseDown, time.Time{}
+	}
+	s.Announce()
+}
+
+func (s *Service) signal(sig syscall.Signal) {
+	if s.status.PID != 0 {
+		s.world.Signal(sig)
+	}
+}

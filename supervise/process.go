@@ -1,0 +1,164 @@
+package supervise
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
+	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
+	"paperpath/internal/sys"
+	"paperpath/service"
+)
+
+// process is a running ./run or ./finish: a child, or an orphan, which is
+// watched and signalled through a pidfd.
+type process struct {
+	pid    int // 0: none
+	orphan *sys.FD
+}
+
+func (p *process) signal(sig syscall.Signal) {
+	if p.orphan != nil {
+		unix.PidfdSendSignal(int(p.orphan.Fd()), sig, nil, 0)
+		return
+	}
+	unix.Kill(p.pid, sig) // not reaped yet, so the number is still its own
+}
+
+func (p *process) forget(h *Host) {
+	if p.pid == 0 {
+		return
+	}
+	delete(h.children, p.pid)
+	if p.orphan != nil {
+		h.loop.Remove(p.orphan)
+		p.orphan.Close()
+	}
+	*p = process{}
+}
+
+// Start runs ./run with the environment of this process and, in its directory,
+// the descriptors 0 to 2. What limits softlimit handed on is left in the
+// environment: a run script is no work for them, what it starts is.
+func (k *Keeper) Start(r service.Rules) (int, error) {
+	files := []uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}
+	vars := k.host.env.Vars
+	var err error
+	if r.NotifySocket {
+		if vars, err = k.listen(vars); err != nil {
+			return 0, k.scarce(err)
+		}
+	}
+	if r.NotifyFD != 0 {
+		var end *sys.FD
+		if k.ready, end, err = sys.Pipe(); err != nil {
+			return 0, k.scarce(err)
+		}
+		defer end.Close()
+		for len(files) <= r.NotifyFD {
+			files = append(files, ^uintptr(0))
+		}
+		files[r.NotifyFD] = end.Fd()
+		k.host.loop.Add(k.ready, k.newline)
+	}
+	pid, err := k.fork([]string{"./run"}, files, vars)
+	switch {
+	case err == nil:
+		k.run.pid = pid
+		k.heedless, k.awaited = nil, nil
+		return pid, nil
+	case child.Exhausted(err):
+		err = k.scarce(err)
+	default:
+		// What the child says in the C program, in the same words.
+		k.host.voice.Say("fatal: " + strerr.Unable("start", k.Name+"/run", err).Error())
+	}
+	k.closeReady()
+	return 0, err
+}
+
+func (k *Keeper) scarce(err error) error {
+	k.host.voice.Say("warning: unable to fork for " + strerr.Clean(k.Name) +
+		", sleeping 60 seconds: " + strerr.Text(err))
+	return ErrFork
+}
+
+// Finish runs ./finish as s6 does: with the exit code, 256 if there was none, the
+// signal, the name of the service and the number of the process.
+func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
+	if exists, err := k.Dir.HasFinish(); err != nil || !exists {
+		return 0, err
+	}
+	code, sig := how.Code, how.Signal
+	if sig != 0 || !how.Known {
+		code = 256
+	}
+	finish, err := k.fork(
+		[]string{"./finish", strconv.Itoa(code), strconv.Itoa(sig), k.Name, strconv.Itoa(pid)},
+		[]uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}, k.host.env.Vars)
+	if err != nil {
+		k.host.warn(unable("start", k.Name+"/finish", err))
+		return 0, err
+	}
+	k.finish.pid = finish
+	return finish, nil
+}
+
+// fork starts a program in the service directory. The child begins where this
+// process is: so it goes there for a moment.
+func (k *Keeper) fork(argv []string, files []uintptr, vars proc.Vars) (int, error) {
+	if err := unix.Fchdir(int(k.Dir.Fd())); err != nil {
+		return 0, err
+	}
+	defer unix.Fchdir(int(k.host.home.Fd()))
+	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: vars, Files: files})
+	if err != nil {
+		return 0, err
+	}
+	k.host.children[pid] = k
+	return pid, nil
+}
+
+// Signal sends a signal to what runs.
+func (k *Keeper) Signal(sig syscall.Signal) {
+	switch {
+	case k.run.pid != 0:
+		k.run.signal(sig)
+	case k.finish.pid != 0:
+		k.finish.signal(sig)
+	}
+}
+
+// ended tells that a process of the service has ended.
+func (k *Keeper) ended(pid int, how service.Ending) {
+	switch pid {
+	case k.run.pid:
+		k.run.forget(k.host)
+		k.closeReady()
+		k.service.Ended(how)
+	case k.finish.pid:
+		k.finish.forget(k.host)
+		k.service.FinishEnded(how)
+	}
+	k.settle()
+}
+
+// orphanEnded is ended for a process that is no child. It may have become one
+// meanwhile (subreaper): then it is known how it ended.
+func (k *Keeper) orphanEnded(pid int) {
+	k.host.reap()
+	if pid == k.run.pid || pid == k.finish.pid {
+		k.ended(pid, service.Ending{})
+	}
+}
+
+func unable(verb, object string, err error) error { return strerr.Unable(verb, object, err) }
+
+// in names the service in an error that does not.
+func in(name string, err error) error {
+	return errors.New(strerr.Clean(name) + ": " + strerr.Text(err))
+}

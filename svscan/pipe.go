@@ -1,0 +1,206 @@
+package svscan
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/sys"
+	"paperpath/service"
+	"paperpath/supervise"
+)
+
+// logPipe returns both ends of the pipe between a service and its logger, and
+// its inode.
+//
+// The end that the service gets is open for reading too: so it finds no broken
+// pipe should svscan and the logger be killed at the same time, and what it wrote
+// is there for the next logger.
+func logPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, inode uint64, err error) {
+	if from, to = inheritedPipe(h, dir); from == nil {
+		if from, to, err = sys.Pipe(); err != nil {
+			return nil, nil, 0, err
+		}
+		name := "/proc/self/fd/" + strconv.Itoa(int(to.Fd()))
+		if both, err := sys.Open(name, unix.O_RDWR, 0); err == nil {
+			to.Close()
+			to = both
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(from.Fd()), &st); err != nil {
+		return nil, nil, 0, err
+	}
+	return from, to, st.Ino, nil
+}
+
+// inheritedPipe returns the log pipe of a service that was started by an svscan
+// that is no more; nil if there is none. The service writes to that pipe as long
+// as it lives, so the next logger must read that one: the reading end of a new
+// pipe would get nothing, and the service an error.
+//
+// It is found where it is open: in the service, or the logger. Opening it there,
+// through /proc, gives another descriptor for the same pipe. An svscan of this
+// house left the inode in the status.
+func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD) {
+	log, err := dir.Sub("log")
+	if err != nil {
+		return nil, nil
+	}
+	defer log.Close()
+	writer, errWriter := dir.Status()
+	reader, errReader := log.Status()
+	if errWriter != nil && errReader != nil {
+		return nil, nil // never supervised
+	}
+	if inode := max(writer.LogPipe, reader.LogPipe); inode != 0 {
+		return pipeOf(inode, writer, reader)
+	}
+	if dir.Locked() {
+		if from, to = pipeOfSupervise(dir, "1"); from != nil {
+			return from, to
+		}
+	}
+	if log.Locked() {
+		if from, to = pipeOfSupervise(log, "0"); from != nil {
+			return from, to
+		}
+	}
+	if h.Orphaned(log, reader) {
+		if from, to = openPipe(fdOf(strconv.Itoa(reader.PID), "0")); from != nil {
+			return from, to
+		}
+	}
+	if h.Orphaned(dir, writer) {
+		return openPipe(fdOf(strconv.Itoa(writer.PID), "1"))
+	}
+	return nil, nil
+}
+
+// pipeOf opens the pipe with this inode in one of the processes that the two
+// status tell of. If one was about to be started nobody knows its number: then
+// in any process.
+func pipeOf(inode uint64, writer, reader service.Status) (from, to *sys.FD) {
+	var processes []string
+	for _, s := range []service.Status{writer, reader} {
+		for _, pid := range []int{s.PID, s.FinishPID} {
+			if pid > 1 {
+				processes = append(processes, strconv.Itoa(pid))
+			}
+		}
+	}
+	for _, s := range []service.Status{writer, reader} {
+		if s.Phase == service.PhaseStarting && s.PID == 0 {
+			all, _ := fsys.OS{}.List("/proc")
+			processes = append(processes, all...)
+			break
+		}
+	}
+	goal := "pipe:[" + strconv.FormatUint(inode, 10) + "]"
+	for _, process := range processes {
+		if process[0] < '0' || process[0] > '9' {
+			continue
+		}
+		fds, _ := fsys.OS{}.List("/proc/" + process + "/fd")
+		for _, fd := range fds {
+			if found, err := os.Readlink(fdOf(process, fd)); err == nil && found == goal {
+				if from, to = openPipe(fdOf(process, fd)); from != nil {
+					return from, to
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+func fdOf(process, fd string) string { return "/proc/" + process + "/fd/" + fd }
+
+// pipeOfSupervise opens the pipe that is descriptor fd of the supervise of dir.
+//
+// Any user can have a process that is called supervise and stands in the
+// directory. Only one that is this user's and has the lock is believed.
+func pipeOfSupervise(dir *service.Dir, fd string) (from, to *sys.FD) {
+	dev, ino, err := dir.ID()
+	if err != nil {
+		return nil, nil
+	}
+	names, err := fsys.OS{}.List("/proc")
+	if err != nil {
+		return nil, nil
+	}
+	for _, name := range names {
+		if name[0] < '0' || name[0] > '9' {
+			continue
+		}
+		process := "/proc/" + name
+		var cwd unix.Stat_t
+		if unix.Stat(process+"/cwd", &cwd) != nil || cwd.Ino != ino || uint64(cwd.Dev) != dev {
+			continue
+		}
+		if !holdsLock(dir, process) {
+			continue
+		}
+		if comm, err := fsys.ReadFile(fsys.OS{}, process+"/comm", 64); err != nil || !bytes.Equal(comm, []byte("supervise\n")) {
+			continue
+		}
+		if from, to = openPipe(fdOf(name, fd)); from != nil {
+			return from, to
+		}
+	}
+	return nil, nil
+}
+
+// holdsLock reports whether process, a directory below /proc, runs with our
+// rights and holds the lock of dir's supervise. Rights alone say little, as
+// anybody can start a setuid program with any descriptors.
+func holdsLock(dir *service.Dir, process string) bool {
+	var st unix.Stat_t
+	// The owner of /proc/PID itself is always the process's effective uid.
+	if unix.Stat(process, &st) != nil || int(st.Uid) != os.Geteuid() {
+		return false
+	}
+	dev, ino, err := dir.LockID()
+	if err != nil {
+		return false
+	}
+	fds, err := fsys.OS{}.List(process + "/fd")
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		if unix.Stat(process+"/fd/"+fd, &st) != nil || uint64(st.Dev) != dev || st.Ino != ino {
+			continue
+		}
+		// proc(5): "lock:	1: FLOCK  ADVISORY  WRITE …" is a lock by way of this
+		// descriptor.
+		info, err := fsys.ReadFile(fsys.OS{}, process+"/fdinfo/"+fd, 4096)
+		if err == nil && bytes.Contains(info, []byte(" FLOCK ")) && bytes.Contains(info, []byte(" WRITE ")) {
+			return true
+		}
+	}
+	return false
+}
+
+// openPipe opens both ends of the pipe that name, a descriptor below /proc, is.
+func openPipe(name string) (from, to *sys.FD) {
+	if goal, err := os.Readlink(name); err != nil || !strings.HasPrefix(goal, "pipe:") {
+		return nil, nil
+	}
+	from, err := sys.Open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil
+	}
+	to, err = sys.Open(name, unix.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		from.Close()
+		return nil, nil
+	}
+	// The children, which get them, expect them to block.
+	unix.SetNonblock(int(from.Fd()), false)
+	unix.SetNonblock(int(to.Fd()), false)
+	return from, to
+}
