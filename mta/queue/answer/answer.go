@@ -37,8 +37,15 @@ const (
 
 // Exit statuses of others in its place.
 const (
-	Custom = 82  // the answer is on descriptor 6
-	NotRun = 120 // of the client's child: the program could not be executed
+	RefusedForGood = 31
+	Config         = 55 // control files cannot be read
+	Network        = 56 // no socket
+	Refused        = 71 // for now
+	ConnectTimeout = 72
+	ConnectRefused = 73
+	ConnectionLost = 74
+	Custom         = 82  // the answer is on descriptor 6
+	NotRun         = 120 // of the client's child: the program could not be executed
 )
 
 // MaxAddress is the longest sender or recipient, with its final NUL, that
@@ -55,7 +62,7 @@ func Text(status int) string {
 		return ""
 	case 115, TooLong: // 115: qmail 1.00's number
 		return "Denvelope address too long for qq (#5.1.3)"
-	case 31:
+	case RefusedForGood:
 		return "Dmail server permanently rejected message (#5.3.0)"
 	case Memory:
 		return "Zqq out of memory (#4.3.0)"
@@ -65,21 +72,21 @@ func Text(status int) string {
 		return "Zqq write error or disk full (#4.3.0)"
 	case Read:
 		return "Zqq read error (#4.3.0)"
-	case 55:
+	case Config:
 		return "Zqq unable to read configuration (#4.3.0)"
-	case 56:
+	case Network:
 		return "Zqq trouble making network connection (#4.3.0)"
 	case Home:
 		return "Zqq trouble in home directory (#4.3.0)"
 	case Queue, Pid, Mess, Intd, Todo:
 		return "Zqq trouble creating files in queue (#4.3.0)"
-	case 71:
+	case Refused:
 		return "Zmail server temporarily rejected message (#4.3.0)"
-	case 72:
+	case ConnectTimeout:
 		return "Zconnection to mail server timed out (#4.4.1)"
-	case 73:
+	case ConnectRefused:
 		return "Zconnection to mail server rejected (#4.4.1)"
-	case 74:
+	case ConnectionLost:
 		return "Zcommunication with mail server failed (#4.4.2)"
 	case Bug, NotEnvelope:
 		return "Zqq internal bug (#4.3.0)"
