@@ -11,6 +11,7 @@ import (
 	"paperpath/internal/limit"
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
+	"paperpath/internal/strerr"
 )
 
 func TestEnvdir(t *testing.T) {
@@ -78,6 +79,22 @@ func TestEnvdirFailures(t *testing.T) {
 		if r.Status != 111 || r.Err != c.err || r.Next != nil {
 			t.Errorf("%q: %+v, want %q", c.args, r, c.err)
 		}
+	}
+	// A fifo that somebody has open for writing, and nothing in it.
+	if err := unix.Mkfifo(dir+"/sub/B", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir + "/sub/A"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := unix.Open(dir+"/sub/B", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(w)
+	const empty = "envdir: fatal: unable to read sub/B: temporary failure\n"
+	if r := proctest.Run(&Envdir, proctest.Case{Dir: dir, Args: []string{"sub", "prog"}}); r.Status != 111 || r.Err != empty {
+		t.Errorf("%+v, want %q", r, empty)
 	}
 	// What is not there, or has nothing in it, removes; a fifo does not block.
 	for _, name := range []string{"gone", "fifo"} {
@@ -149,10 +166,94 @@ func TestUsage(t *testing.T) {
 		{&Setuidgid, "", 100, "setuidgid: usage: setuidgid account child\n"},
 		{&Setuidgid, "root", 100, "setuidgid: usage: setuidgid account child\n"},
 		{&Setuidgid, "no:such prog", 111, "setuidgid: fatal: unknown account no:such\n"},
+		{&Setuser, "root", 100, "setuser: usage: setuser account child\n"},
+		{&Setuser, "no:such prog", 111, "setuser: fatal: unknown account no:such\n"},
+		{&Envuidgid, "root", 100, "envuidgid: usage: envuidgid account child\n"},
+		{&Envuidgid, "no:such prog", 111, "envuidgid: fatal: unknown account no:such\n"},
+		{&Setlock, "-n lock", 100, "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"},
+		{&Setlock, "-nq lock prog", 100, "setlock: illegal option -- q\nsetlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"},
+		{&Pgrphack, "", 100, "pgrphack: usage: pgrphack child\n"},
+		{&Fghack, "", 100, "fghack: usage: fghack child\n"},
 	} {
 		r := proctest.Run(c.p, proctest.Case{Args: strings.Fields(c.args)})
 		if r.Status != c.status || r.Err != c.err || r.Next != nil {
 			t.Errorf("%s %s: %+v, want %d %q", c.p.Name, c.args, r, c.status, c.err)
 		}
+	}
+}
+
+// The order of the environment is the C programs' (pathexec_env.c): the last
+// variable moves to the place of the one that goes.
+func TestOrderOfVariables(t *testing.T) {
+	for _, c := range []struct {
+		vars proc.Vars
+		want proc.Vars
+	}{
+		{nil, proc.Vars{"GID=0", "UID=0"}},
+		{proc.Vars{"A=1", "B=2"}, proc.Vars{"A=1", "B=2", "GID=0", "UID=0"}},
+		{proc.Vars{"GID=1", "A=1", "B=2"}, proc.Vars{"B=2", "A=1", "GID=0", "UID=0"}},
+		{proc.Vars{"A=1", "UID=1", "B=2", "GID=1"}, proc.Vars{"A=1", "GID=0", "B=2", "UID=0"}},
+		{proc.Vars{"UID=1", "A=1", "UID=2"}, proc.Vars{"GID=0", "A=1", "UID=0"}}, // no value stays behind
+	} {
+		r := proctest.Run(&Envuidgid, proctest.Case{Args: []string{"root", "prog"}, Vars: c.vars})
+		if r.Status != 0 || !slices.Equal(r.Vars, c.want) {
+			t.Errorf("%q: %+v, want %q", c.vars, r, c.want)
+		}
+	}
+}
+
+func TestSetlock(t *testing.T) {
+	dir := t.TempDir()
+	held, err := unix.Open(dir+"/held", unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(held)
+	if err := unix.Flock(held, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	const busy = "setlock: fatal: unable to lock held: temporary failure\n"
+	const none = "setlock: fatal: unable to open none/lock: file does not exist\n"
+	for _, c := range []struct {
+		args   string
+		status int
+		err    string
+		runs   bool
+	}{
+		{"free prog -n", 0, "", true},
+		{"-n free prog -n", 0, "", true},
+		{"-xnXN -- free prog -n", 0, "", true},
+		{"-n held prog", 111, busy, false},
+		{"-nx held prog", 0, "", false},
+		{"-xXn held prog", 111, busy, false},
+		{"none/lock prog", 111, none, false},
+		{"-x none/lock prog", 0, "", false},
+	} {
+		r := proctest.Run(&Setlock, proctest.Case{Dir: dir, Args: strings.Fields(c.args)})
+		if r.Status != c.status || r.Err != c.err || (r.Next != nil) != c.runs {
+			t.Errorf("%s: %+v", c.args, r)
+		}
+		if c.runs && !slices.Equal(r.Next, []string{"prog", "-n"}) {
+			t.Errorf("%s: %q", c.args, r.Next)
+		}
+	}
+	// A program that cannot be run leaves no lock behind in this process.
+	gone := strerr.Unable("run", "prog", unix.ENOENT)
+	r := proctest.Run(&Setlock, proctest.Case{Dir: dir, Args: []string{"free", "prog"}, Next: gone})
+	if want := "setlock: fatal: unable to run prog: file does not exist\n"; r.Status != 111 || r.Err != want {
+		t.Errorf("%+v, want %q", r, want)
+	}
+}
+
+// The program's own name stands before a complaint about an option, also under
+// another one (sgetopt.c).
+func TestNameOfTheCaller(t *testing.T) {
+	var errs proctest.Buffer
+	env := &proc.Env{Args: []string{"/usr/bin/my-lock", "-q"}}
+	env.Files[2] = &errs
+	status := proc.Run(t.Context(), &Setlock, env)
+	want := "my-lock: illegal option -- q\nsetlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"
+	if status != 100 || errs.String() != want {
+		t.Errorf("status %d, %q", status, errs.String())
 	}
 }
