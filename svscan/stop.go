@@ -39,12 +39,16 @@ func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
 		}
 	}
 	stuck := s.stopping < 2 && !slices.ContainsFunc(left, func(v *entry) bool { return v.mainGone || v.main.told != "" || !needed[v.name] })
+	wake = now.Add(time.Minute)
 	for _, v := range left {
+		before := v.mainGone
 		if v.mainGone || !needed[v.name] || stuck || s.stopping >= 2 {
 			v.stop(s, now)
 		}
+		if v.mainGone && !before {
+			wake = now // for those that waited for it
+		}
 	}
-	wake = now.Add(time.Minute)
 	done = true
 	for _, v := range left {
 		done = done && v.stopped
