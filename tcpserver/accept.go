@@ -163,6 +163,7 @@ func (s *server) accept(g *gate) error {
 		switch err {
 		case nil:
 		case errStopped:
+			s.unreserve()
 			return nil
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			// The client waits in the backlog. C would spin here.
@@ -171,6 +172,7 @@ func (s *server) accept(g *gate) error {
 			time.Sleep(acceptPause)
 			continue
 		case unix.EINVAL: // the socket was shut
+			s.unreserve()
 			return nil
 		case unix.EBADF, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
 			return strerr.Unable("accept", "connection", err)
@@ -213,7 +215,17 @@ func (s *server) unreserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved--
-	s.room.Signal()
+	s.roomy()
+}
+
+// roomy tells who waits for it that there is room: an accepter, and at the end
+// whoever waits for the last connection. The caller holds mu.
+func (s *server) roomy() {
+	if s.stopped {
+		s.room.Broadcast()
+	} else {
+		s.room.Signal()
+	}
 }
 
 // complain says, now and then, that nobody can be accepted.
@@ -237,7 +249,7 @@ func (s *server) connect(fd int, remote netip.AddrPort) {
 	c.close()
 	s.mu.Lock()
 	s.preparing--
-	s.room.Signal()
+	s.roomy()
 	if pid == 0 {
 		s.release(&c.serving)
 	}
@@ -251,6 +263,6 @@ func (s *server) connect(fd int, remote netip.AddrPort) {
 func (s *server) release(c *serving) {
 	s.usage.release(c.held)
 	s.count--
-	s.room.Signal()
+	s.roomy()
 	s.logStatus()
 }

@@ -8,6 +8,30 @@ import (
 // lastPatience is for programs that were told to end.
 const lastPatience = 3 * time.Second
 
+// settleTime is how long a server that ends waits for connections that have not
+// come to their program.
+const settleTime = 5 * time.Second
+
+// settle accepts nobody any more and returns when every connection has come to
+// its program, or settleTime is over. (The C program has created a process for
+// each by then.)
+func (s *server) settle() {
+	s.stop()
+	late := false
+	timer := time.AfterFunc(settleTime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.room.Broadcast()
+	})
+	defer timer.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.preparing+s.reserved > 0 && !late {
+		s.room.Wait()
+	}
+}
+
 // finish lets the connections that are being served end, for as long as -T says,
 // ends the others, and returns when the server may. done says that serve has
 // returned.

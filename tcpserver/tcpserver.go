@@ -36,6 +36,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -89,9 +90,7 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if set.inside {
 		return employ(set, env, files, l, term, replaced)
 	}
-	if _, ok := env.Vars.Get("GOGC"); !ok {
-		debug.SetGCPercent(idleGC)
-	}
+	tune()
 	s := newServer(set, env, files, l.clients, args[2:])
 	if l.status >= 0 {
 		go s.serveStatus(l.status)
@@ -111,13 +110,22 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	}
 	if set.patient {
 		s.finish(failed)
+	} else {
+		s.settle()
 	}
 	return nil // those that are being served go on
 }
 
-// idleGC keeps the memory of a server that only starts programs below 8 MB; the
-// runtime's own default would be a third more, for nothing.
-const idleGC = 40
+// tune makes the Go runtime fit for a process that does little but create
+// others. Creating one stops a processor of the runtime's until execve is through,
+// while the machine's is free for others: it may have twice as many. And the heap
+// may grow by little before garbage is collected, which keeps an idle server
+// below 8 MB.
+func tune() {
+	const gcPercent = 40
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	debug.SetGCPercent(gcPercent)
+}
 
 // keepInherited leaves of the server's descriptors those that its caller meant
 // to be inherited further: relay-ctrl-chdir, for one, opens a directory for the
