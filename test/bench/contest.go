@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,12 +35,13 @@ type metric struct {
 // goal is what the first contender should reach. It gets the medians, by
 // contender.
 type goal struct {
-	text string
+	text     string
+	relative bool // to others: without any there is none
 	met  func(own float64, others map[string]float64) bool
 }
 
 func atMost(limit float64) *goal {
-	return &goal{fmt.Sprintf("≤ %g", limit), func(own float64, _ map[string]float64) bool { return own <= limit }}
+	return &goal{fmt.Sprintf("≤ %g", limit), false, func(own float64, _ map[string]float64) bool { return own <= limit }}
 }
 
 // timesBest asks for factor times the highest of the others.
@@ -48,7 +50,7 @@ func timesBest(factor float64) *goal {
 	if factor != 1 {
 		text = fmt.Sprintf("≥ %g × best peer", factor)
 	}
-	return &goal{text, func(own float64, others map[string]float64) bool {
+	return &goal{text, true, func(own float64, others map[string]float64) bool {
 		for _, v := range others {
 			if own < factor*v {
 				return false
@@ -64,7 +66,7 @@ func timesLeast(factor float64) *goal {
 	if factor != 1 {
 		text = fmt.Sprintf("≤ %g × best peer", factor)
 	}
-	return &goal{text, func(own float64, others map[string]float64) bool {
+	return &goal{text, true, func(own float64, others map[string]float64) bool {
 		for _, v := range others {
 			if own > factor*v {
 				return false
@@ -76,11 +78,17 @@ func timesLeast(factor float64) *goal {
 
 // timesOne asks for at least factor times what one other reached.
 func timesOne(factor float64, who string) *goal {
-	return &goal{fmt.Sprintf("≥ %g × %s", factor, who), func(own float64, others map[string]float64) bool {
+	return &goal{fmt.Sprintf("≥ %g × %s", factor, who), true, func(own float64, others map[string]float64) bool {
 		v, ok := others[who]
 		return !ok || own >= factor*v
 	}}
 }
+
+// leftOut is the reason why something cannot be measured here. That is no
+// failure.
+type leftOut string
+
+func (l leftOut) Error() string { return "left out: " + string(l) }
 
 // bench runs contests.
 type bench struct {
@@ -129,7 +137,9 @@ func (b *bench) hold(c *contest) (*result, error) {
 			fmt.Fprintf(b.progress, "%s, round %d of %d: %s\n", c.name, round+1, b.rounds, k.name)
 			if err := b.turn(k, samples[k.name]); err != nil {
 				out[k.name] = true // it would only fail again
-				failure = err
+				if !errors.As(err, new(leftOut)) {
+					failure = err
+				}
 				r.Notes = append(r.Notes, k.name+": "+err.Error())
 				fmt.Fprintln(b.progress, "  "+err.Error())
 			}

@@ -69,7 +69,7 @@ func serveLists(who family) (cacheIP string, end func(), err error) {
 	}
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(listenAt))
 	if errors.Is(err, syscall.EACCES) {
-		return "", nil, errors.New("left out: only root may serve at the port that it asks, 53")
+		return "", nil, leftOut("only root may serve at the port that it asks, 53")
 	}
 	if err != nil {
 		return "", nil, err

@@ -54,7 +54,7 @@ func (r *result) fill(c *contest, samples map[string]map[*metric][]float64) {
 		if len(f.Samples) == 0 {
 			continue
 		}
-		if own, ok := f.Medians[c.contenders[0].name]; ok && m.goal != nil {
+		if own, ok := f.Medians[c.contenders[0].name]; ok && m.goal != nil && (len(others) > 0 || !m.goal.relative) {
 			met := m.goal.met(own, others)
 			f.Goal, f.Met = m.goal.text, &met
 		}
