@@ -37,7 +37,7 @@ type metric struct {
 type goal struct {
 	text     string
 	relative bool // to others: without any there is none
-	met  func(own float64, others map[string]float64) bool
+	met      func(own float64, others map[string]float64) bool
 }
 
 func atMost(limit float64) *goal {
