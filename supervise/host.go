@@ -79,6 +79,9 @@ func (h *Host) Turn(until time.Time) {
 			until = due
 		}
 	}
+	if h.raised { // by what was taken in since the last turn
+		until = time.Now()
+	}
 	if err := h.loop.Wait(until); err != nil {
 		time.Sleep(time.Second) // out of memory: nothing else can be wrong
 	}
