@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"unsafe"
@@ -42,8 +43,11 @@ func become(file string, argv, vars []string, l Limits) error {
 		}
 		after[i] = unix.Rlimit{Cur: min(l[i].Value, before[i].Max), Max: before[i].Max}
 	}
-	// A collection takes memory and starts threads.
+	// Nor may anything else in this process want memory: no collection, and no
+	// other thread that runs Go code. (At the start of a program the runtime is
+	// still busy with such.)
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for i := range l {
 		// A soft limit below the hard one is never refused.
 		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(l[i].Resource), uintptr(unsafe.Pointer(&after[i])), 0, 0, 0)

@@ -217,10 +217,11 @@ func TestExec(t *testing.T) {
 	// So much that the race detector, which allocates whenever it likes,
 	// survives the moment between the limit and the new program.
 	const data = 1 << 46
+	const processes = 1 << 20
 	if os.Getenv("LIMIT_TEST_EXEC") != "" {
 		argv := strings.Split(os.Getenv("LIMIT_TEST_EXEC"), "\n")
 		vars := proc.Vars{"LC_ALL=C", "LIMIT_TEST_SHOW=1"}
-		Limits{{unix.RLIMIT_DATA, data}, {unix.RLIMIT_CORE, 4096}}.HandOn(&vars, tool)
+		Limits{{unix.RLIMIT_DATA, data}, {unix.RLIMIT_CORE, 4096}, {unix.RLIMIT_NPROC, processes}}.HandOn(&vars, tool)
 		t.Fatal(Exec(argv[0], argv, os.Getenv("LIMIT_TEST_CHAIN") != "", vars))
 	}
 	self, err := os.Executable()
@@ -233,7 +234,7 @@ func TestExec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spared := fmt.Sprint(strings.TrimSpace(string(now)), " 8 ", uint64(data), " data=", uint64(data), " ", tool, "\n")
+	spared := fmt.Sprint(strings.TrimSpace(string(now)), " 8 ", uint64(data), " data=", uint64(data), " nproc=", processes, " ", tool, "\n")
 	for _, c := range []struct {
 		argv  string
 		chain string
@@ -245,7 +246,7 @@ func TestExec(t *testing.T) {
 		{show + "\nsh\n" + self, "", limited}, // the word is a stranger's
 		{ // a Go program gets what it survives
 			self + "\n-test.run=TestShow", "",
-			fmt.Sprint("data as before, core 4096 ", Variable, "=data=", uint64(data), " ", tool, " GOMEMLIMIT=", uint64(data), "\n"),
+			fmt.Sprint("data as before, core 4096 ", Variable, "=data=", uint64(data), " nproc=", processes, " ", tool, " GOMEMLIMIT=", uint64(data), "\n"),
 		},
 	} {
 		cmd := exec.Command(self, "-test.run=TestExec$")
@@ -277,4 +278,30 @@ func TestShow(t *testing.T) {
 		}
 	}
 	os.Stdout.WriteString(text + "\n")
+}
+
+// Who could not become another program has its own limits again, and can go on.
+func TestExecFails(t *testing.T) {
+	file := t.TempDir() + "/garbage"
+	if err := os.WriteFile(file, []byte("no program\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	resources := []int{unix.RLIMIT_AS, unix.RLIMIT_DATA, unix.RLIMIT_FSIZE}
+	before := make([]unix.Rlimit, len(resources))
+	var l Limits
+	for i, r := range resources {
+		unix.Getrlimit(r, &before[i])
+		l = append(l, Limit{r, min(1<<46, before[i].Max)})
+	}
+	var vars proc.Vars
+	l.HandOn(&vars, tool)
+	if err := Exec(file, []string{file}, false, vars); err != unix.ENOEXEC {
+		t.Errorf("%v, want %v", err, unix.ENOEXEC)
+	}
+	for i, r := range resources {
+		var now unix.Rlimit
+		if unix.Getrlimit(r, &now); now != before[i] {
+			t.Errorf("limit %d is %v, was %v", r, now, before[i])
+		}
+	}
 }
