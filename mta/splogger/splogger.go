@@ -1,0 +1,140 @@
+// Package splogger sends lines to syslog, as the oldest installations log.
+//
+//	stdin   alert: oh no, cannot write        a line
+//	syslog  <17>Jan  2 03:04:05 qmail: 915246245.012345 alert: oh no, …
+//	         └ facility × 8 + priority         └ when splogger read it
+//
+// syslogd cuts or merges what it likes: a line goes out in pieces of 799 bytes
+// with the same stamp, "+" in front of those after the first, and what is not
+// printable ASCII as a question mark.
+package splogger
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/decimal"
+	"paperpath/internal/proc"
+)
+
+// Splogger is the program splogger(8).
+var Splogger = proc.Program{
+	Name:  "splogger",
+	Usage: "[ tag [ facility ] ]",
+	Run:   func(_ context.Context, env *proc.Env) error { return run(env, "/dev/log") },
+}
+
+const (
+	pieceSize = 799
+
+	facilityMail = 2
+	alert        = 1 // priorities, syslog(3)
+	warning      = 4
+	info         = 6
+)
+
+func run(env *proc.Env, path string) error {
+	l := &logger{path: path, socket: -1, tag: env.Name, facility: facilityMail}
+	if len(env.Args) > 1 {
+		l.tag = env.Args[1]
+	}
+	if len(env.Args) > 2 {
+		if n, digits := decimal.Prefix(env.Args[2]); digits > 0 {
+			l.facility = int(n & 0x7f)
+		}
+	}
+	defer l.close()
+	in := bufio.NewReaderSize(env.Files[0], pieceSize)
+	for {
+		piece, err := in.ReadSlice('\n')
+		text, end := bytes.CutSuffix(piece, []byte("\n"))
+		if len(text) > 0 {
+			l.put(text)
+		}
+		if end {
+			l.stamp = ""
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return nil
+		}
+	}
+}
+
+// logger is where the lines go, and the line that is on its way.
+type logger struct {
+	path     string
+	socket   int // -1 for none
+	tag      string
+	facility int
+
+	stamp    string // of the line; "" before its first piece
+	priority int
+}
+
+// put sends one piece of a line.
+func (l *logger) put(piece []byte) {
+	now, joint := time.Now(), "+"
+	if l.stamp == "" {
+		joint = " "
+		l.stamp = strconv.FormatInt(now.Unix(), 10) + "." + strconv.Itoa(1e6 + now.Nanosecond()/1000)[1:]
+		l.priority = priority(piece)
+	}
+	text := "<" + strconv.Itoa(l.facility<<3|l.priority) + ">" + now.Format(time.Stamp) + " " + l.tag + ": " + l.stamp + joint + string(visible(piece))
+	// syslogd may have been started anew. If it is not there the line is lost,
+	// as it is with syslog(3).
+	if l.send(text) != nil {
+		l.close()
+		l.send(text)
+	}
+}
+
+func priority(line []byte) int {
+	switch text := string(line[:min(len(line), len("warning:"))]); {
+	case strings.HasPrefix(text, "warning:"):
+		return warning
+	case strings.HasPrefix(text, "alert:"):
+		return alert
+	}
+	return info
+}
+
+func visible(b []byte) []byte {
+	for i, c := range b {
+		if c < 32 || c > 126 {
+			b[i] = '?'
+		}
+	}
+	return b
+}
+
+func (l *logger) send(text string) error {
+	if l.socket < 0 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		l.socket = fd
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: l.path}); err != nil {
+			return err
+		}
+	}
+	for {
+		_, err := unix.Write(l.socket, []byte(text))
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func (l *logger) close() {
+	if l.socket >= 0 {
+		unix.Close(l.socket)
+		l.socket = -1
+	}
+}
