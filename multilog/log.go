@@ -40,10 +40,18 @@ type log struct {
 	// pause tells of trouble and waits.
 	pause func(what string, cause error)
 
+	lock     fsys.File
 	current  fsys.File
 	bytes    int  // in current
 	promised bool // current has lines that an earlier multilog has synced
 	settler
+
+	// For the journal, nil if there is none.
+	journal  *journal
+	index    int    // of this log
+	out      int    // the same among the outs
+	ino      uint64 // of current
+	appended int    // bytes since the last commit
 }
 
 // settings are what the words before a log say of it.
@@ -56,6 +64,7 @@ type settings struct {
 
 const (
 	appendFlags = fsys.WRONLY | fsys.APPEND | fsys.CREATE | syscall.O_NONBLOCK
+	lockFlags   = fsys.RDWR | fsys.CREATE | syscall.O_NONBLOCK
 	truncFlags  = fsys.WRONLY | fsys.TRUNC | fsys.CREATE | syscall.O_NONBLOCK
 	readFlags   = fsys.RDONLY | syscall.O_NONBLOCK
 
@@ -154,6 +163,7 @@ func (l *log) write(b []byte) {
 		}
 		n, err := l.current.Write(b[:l.fits(b)])
 		l.bytes += n
+		l.appended += n
 		lineEnds := n > 0 && b[n-1] == '\n'
 		b = b[n:]
 		if err != nil {
@@ -186,6 +196,7 @@ func (l *log) rotate() {
 		return
 	}
 	name := l.unused()
+	l.moving(true)
 	gone := false
 	l.insist("unable to rename current to "+name+" in directory "+l.name, func() error {
 		err := l.fs.Rename("current", name)
@@ -212,6 +223,7 @@ func (l *log) rotate() {
 func (l *log) rotateThrough() {
 	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
 	l.current.Close()
+	l.moving(true)
 	l.insist("unable to rename current to previous in directory "+l.name, func() error {
 		err := l.fs.Rename("current", "previous")
 		if err == syscall.ENOENT {
@@ -243,6 +255,33 @@ func (l *log) create() {
 		return err
 	})
 	l.bytes = 0
+	if l.journal != nil {
+		l.identify()
+		l.moving(false)
+	}
+}
+
+// identify finds out which file current is.
+func (l *log) identify() {
+	l.insist("unable to stat "+l.name+"/current", func() error {
+		st, err := l.current.Stat()
+		l.ino = st.Ino
+		return err
+	})
+}
+
+// moving tells the journal that current is not there, or is a new one.
+func (l *log) moving(away bool) {
+	if l.journal == nil {
+		return
+	}
+	l.journal.change(func(at *slot) {
+		p := &at.logs[l.index]
+		p.ino, p.base, p.skip = l.ino, 0, uint64(l.appended)
+		if away {
+			p.ino = 0
+		}
+	})
 }
 
 // finish gives file its name as an old log, and removes the oldest if there
@@ -323,36 +362,40 @@ func (l *log) old() (names []string) {
 // bytes than total allows. Those behind last, if it is not "", do not count:
 // they are not safe yet.
 func (l *log) trim(last string) {
-	for {
-		names := l.old()
-		if last != "" {
-			names = slices.DeleteFunc(names, func(name string) bool { return name > last })
-		}
-		if len(names) == 0 || len(names) < l.keep && l.fitsTotal(names) {
-			return
-		}
-		oldest := slices.Min(names)
-		err := l.fs.Remove(oldest)
-		if err == syscall.EISDIR {
-			return // not a log of ours, and no reason to stop logging
-		}
-		if err != nil && err != syscall.ENOENT {
-			l.pause("unable to remove "+l.name+"/"+oldest, err)
+	names := l.old()
+	if last != "" {
+		names = slices.DeleteFunc(names, func(name string) bool { return name > last })
+	}
+	slices.Sort(names)
+	bytes := l.sizes(names)
+	for ; len(names) >= l.keep || l.total > 0 && bytes[0] > int64(l.total); names, bytes = names[1:], bytes[1:] {
+		for {
+			err := l.fs.Remove(names[0])
+			if err == nil || err == syscall.ENOENT {
+				break
+			}
+			if err == syscall.EISDIR {
+				return // not a log of ours, and no reason to stop logging
+			}
+			l.pause("unable to remove "+l.name+"/"+names[0], err)
 		}
 	}
 }
 
-func (l *log) fitsTotal(names []string) bool {
+// sizes returns for each name the bytes in it and those behind it, and a last 0;
+// nothing but zeros if there is no total to keep.
+func (l *log) sizes(names []string) []int64 {
+	sizes := make([]int64, len(names)+1)
 	if l.total == 0 {
-		return true
+		return sizes
 	}
-	bytes := int64(0)
-	for _, name := range names {
-		if st, err := l.fs.Lstat(name); err == nil {
-			bytes += st.Size
+	for i := len(names) - 1; i >= 0; i-- {
+		sizes[i] = sizes[i+1]
+		if st, err := l.fs.Lstat(names[i]); err == nil {
+			sizes[i] += st.Size
 		}
 	}
-	return bytes <= int64(l.total)
+	return sizes
 }
 
 // close leaves current synced and marked as whole.
@@ -362,9 +405,8 @@ func (l *log) close() {
 	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeSafe) })
 }
 
-// openLog makes the directory if it must, locks it against other multilogs and
-// puts it in order.
-func openLog(l *log, root fsys.OS, name, base string) error {
+// take makes the directory if it must, and locks it against other multilogs.
+func (l *log) take(root fsys.OS, name, base string) error {
 	l.name = name
 	l.path = name
 	if base != "" && name[0] != '/' {
@@ -378,12 +420,12 @@ func openLog(l *log, root fsys.OS, name, base string) error {
 	l.fs = dir
 	// Opened by its name relative to the held directory and kept open for as
 	// long as the process lives: closing it would give the lock away.
-	lock, err := dir.Open("lock", appendFlags, 0600)
+	l.lock, err = dir.Open("lock", lockFlags, 0600)
 	if err == nil {
-		err = lock.(fsys.Locker).Lock(false)
+		err = l.lock.(fsys.Locker).Lock(false)
 	}
 	if err != nil {
 		return strerr.Unable("lock directory", name, err)
 	}
-	return l.open()
+	return nil
 }

@@ -19,7 +19,6 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
-	"paperpath/internal/sys"
 )
 
 // Multilog is the program.
@@ -40,31 +39,33 @@ func run(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return err
 	}
-	// What a line began with in one read stands before what the next one brings.
-	buf := pages(bufferSize + headSize)
-	begun := 0
+	b, err := s.openLogs(env.Args[1:])
+	if err != nil {
+		return err
+	}
 	for {
-		s.flush()
-		n, what := in.read(buf[begun:][:bufferSize])
+		n, what := in.read(b.room())
 		switch what {
 		case bytesCame:
-			begun = copy(buf, s.take(buf[:begun+n]))
+			b.end += n
+			b.apply(s)
 			continue
 		case rotateNow:
 			s.rotate()
 			continue
 		case idleNow:
 			s.free()
-			if begun == 0 {
-				sys.Free(buf)
-			}
+			b.free()
 			continue
 		}
 		break
 	}
-	s.end(buf[:begun])
+	b.finish(s)
 	for _, l := range s.logs {
 		l.close()
+	}
+	if b.journal != nil {
+		b.journal.end()
 	}
 	return nil
 }

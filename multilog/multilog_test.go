@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +86,9 @@ func TestSettings(t *testing.T) {
 	}
 	s, err := open(env, nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.openLogs(nil); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []struct {
@@ -254,19 +256,21 @@ func FuzzTake(f *testing.F) {
 	f.Add(filled(1000)+"\n"+filled(1001)+"\n\n", uint64(2), "+*")
 	f.Add(filled(999)+"\n"+filled(3000), uint64(3), "")
 	f.Fuzz(func(t *testing.T, text string, seed uint64, pattern string) {
+		if len(text) > bufferSize {
+			return
+		}
 		whole, parts := selector(pattern), selector(pattern)
-		a := whole.finish(whole.take([]byte(text)))
+		whole.add(text)
 		rng := rand.New(rand.NewPCG(seed, 0))
-		var begun []byte
 		for rest := text; len(rest) > 0; {
 			n := 1 + rng.IntN(len(rest))
-			begun = slices.Clone(parts.take(append(begun, rest[:n]...)))
-			if len(begun) >= headSize {
-				t.Fatalf("%d bytes are held back", len(begun))
+			parts.add(rest[:n])
+			if n := len(parts.pending()); n >= headSize {
+				t.Fatalf("%d bytes are held back", n)
 			}
 			rest = rest[n:]
 		}
-		b := parts.finish(begun)
+		a, b := whole.end(), parts.end()
 		if a != b {
 			t.Errorf("%q in one piece, %q in several", a, b)
 		}
@@ -282,10 +286,11 @@ func FuzzTake(f *testing.F) {
 // selected is a script whose only log is a buffer.
 type selected struct {
 	*script
+	buffer
 	kept *sink
 }
 
-func selector(text string) selected {
+func selector(text string) *selected {
 	kept := &sink{}
 	s := &script{}
 	if text != "" && (text[0] == '+' || text[0] == '-') {
@@ -294,11 +299,16 @@ func selector(text string) selected {
 	}
 	s.outs = []*out{{to: kept, selected: true}}
 	s.actions = append(s.actions, action{verb: toOut, out: s.outs[0]})
-	return selected{s, kept}
+	return &selected{s, buffer{data: make([]byte, dataSize)}, kept}
 }
 
-func (s selected) finish(begun []byte) string {
-	s.end(begun)
+func (s *selected) add(text string) {
+	s.buffer.end += copy(s.room(), text)
+	s.apply(s.script)
+}
+
+func (s *selected) end() string {
+	s.buffer.finish(s.script)
 	return string(*s.kept)
 }
 

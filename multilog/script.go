@@ -39,7 +39,7 @@ const (
 )
 
 // open reads the words of the script and opens the status files, then, like
-// the original, the logs. Words that mean nothing are passed over.
+// the original, takes the logs. Words that mean nothing are passed over.
 func open(env *proc.Env, pause func(string, error)) (*script, error) {
 	s := &script{stderr: env.Files[2]}
 	words := env.Args[1:]
@@ -80,8 +80,8 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 			settings.processor = &arg
 		case '.', '/':
 			l := &log{settings: settings, start: startProcessor(env), pause: pause}
-			l.backlog = defaultBacklog
-			if err := openLog(l, root, word, env.Dir); err != nil {
+			l.backlog, l.out = defaultBacklog, len(s.outs)
+			if err := l.take(root, word, env.Dir); err != nil {
 				return nil, err
 			}
 			s.logs = append(s.logs, l)

@@ -57,6 +57,7 @@ type lines struct {
 	inTail bool // the line's head has been acted on, the rest goes where it went
 	begun  bool // the clock's label is that of a line that an earlier read began
 	clock  tai.Clock
+	replay bool   // what has been read before comes again
 	head   []byte // scratch: a line's head with its stamp
 }
 
@@ -124,14 +125,6 @@ func (s *script) pass(b []byte) (rest []byte) {
 	return b[n:]
 }
 
-// end completes a last line that has no line feed, rest, and writes everything.
-func (s *script) end(rest []byte) {
-	if len(rest) > 0 || s.inTail {
-		s.take(append(rest, '\n'))
-	}
-	s.flush()
-}
-
 // act applies the actions to the head of a line.
 func (s *script) act(head []byte) {
 	if !s.choosy {
@@ -149,11 +142,11 @@ func (s *script) act(head []byte) {
 		case '-':
 			selected = selected && !a.pattern.match(head)
 		case 'e':
-			if selected {
+			if selected && !s.replay {
 				s.alert(head)
 			}
 		case '=':
-			if selected {
+			if selected && !s.replay {
 				a.status.set(head)
 			}
 		case toOut:

@@ -205,6 +205,7 @@ var _ FS = OS{}
 const (
 	RDONLY = os.O_RDONLY
 	WRONLY = os.O_WRONLY
+	RDWR   = os.O_RDWR
 	CREATE = os.O_CREATE
 	EXCL   = os.O_EXCL
 	APPEND = os.O_APPEND
