@@ -38,7 +38,7 @@ type Keeper struct {
 
 	status  service.Status // as it is
 	written service.Status // as supervise/status has it
-	forked  time.Duration  // since the system booted
+	forked  time.Duration  // when run was, since the system booted
 	closed  bool
 }
 
@@ -168,10 +168,10 @@ func (k *Keeper) flush() bool {
 // about to be started must be told before anything else is done.
 func (k *Keeper) Announce(s service.Status) {
 	about := s.Phase == service.PhaseStarting && s.PID == 0
-	if about {
-		k.forked = sinceBoot()
-	}
-	if about || s.PID != 0 {
+	switch {
+	case about:
+		s.Forked = sinceBoot()
+	case s.PID != 0:
 		s.Forked = k.forked
 	}
 	s.LogPipe = k.LogPipe

@@ -173,6 +173,177 @@ func TestService(t *testing.T) {
 	}
 }
 
+// What the files in the service directory ask for. In the events, "!" is the
+// end of what runs with status 0, "#" with 100, "$" by a signal, "%" with 125;
+// "R" says that the service is ready, "B" and "G" block and free its start, "+" is a
+// second and "T" ten.
+func TestServiceWithRules(t *testing.T) {
+	rules := func(change func(*service.Rules)) service.Rules {
+		r := service.DefaultRules
+		r.Permafail = true
+		change(&r)
+		return r
+	}
+	plain := rules(func(*service.Rules) {})
+	ready := rules(func(r *service.Rules) { r.NotifyFD = 3 })
+	kill := rules(func(r *service.Rules) { r.KillAfter = 2 * time.Second; r.DownSignal = syscall.SIGINT })
+	delay := rules(func(r *service.Rules) { r.MaxDelay = 5 * time.Second })
+	for _, c := range []struct {
+		events string
+		rules  service.Rules
+		finish bool
+		did    string
+		phase  string
+		state  string
+	}{
+		// Readiness.
+		{events: "", rules: ready, did: "start", phase: "starting", state: "up u"},
+		{events: "R", rules: ready, did: "start", phase: "up ready", state: "up u"},
+		{events: "RR", rules: ready, did: "start", phase: "up ready", state: "up u"},
+		{events: "R!", rules: ready, did: "start", phase: "delayed", state: "down u"},
+		{events: "R!+", rules: ready, did: "start start", phase: "starting", state: "up u"},
+		{events: "dR", rules: ready, did: "start terminated continued", phase: "stopping ready", state: "up d"},
+		{events: "+!R", rules: plain, did: "start start", phase: "up ready", state: "up u"},
+
+		// Finish.
+		{events: "!", finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "!!", finish: true, did: "start finish", phase: "delayed", state: "down u"},
+		{events: "!+!", finish: true, did: "start finish start", phase: "up", state: "up u"},
+		{events: "!+++", finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "!+++++", rules: plain, finish: true, did: "start finish killed continued", phase: "finishing", state: "down u"},
+		{events: "!TTT", rules: rules(func(r *service.Rules) { r.FinishWithin = 0 }), finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "+!d!", finish: true, did: "start finish", phase: "down", state: "down d"},
+		{events: "+!du!", finish: true, did: "start finish start", phase: "up", state: "up u"},
+		{events: "+d!o!", finish: true, did: "start terminated continued finish start", phase: "up", state: "up once"},
+		{events: "+!k", finish: true, did: "start finish killed", phase: "finishing", state: "down u"},
+		{events: "+!thp", finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "x!", finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "x!!", finish: true, did: "start finish", phase: "down", state: "down u gone"},
+		{events: "!%++", finish: true, did: "start finish", phase: "failed", state: "down d"},
+		{events: "!%u+", finish: true, did: "start finish start", phase: "up", state: "up u"},
+		{events: "d!%", finish: true, did: "start terminated continued finish", phase: "down", state: "down d"},
+
+		// Exit code 100, and nothing else.
+		{events: "#+", did: "start start", phase: "up", state: "up u"},
+		{events: "#+", rules: plain, did: "start", phase: "failed", state: "down d"},
+		{events: "#u+", rules: plain, did: "start start", phase: "up", state: "up u"},
+		{events: "#o+", rules: plain, did: "start start", phase: "up", state: "up once"},
+		{events: "#d", rules: plain, did: "start", phase: "down", state: "down d"},
+		{events: "#x", rules: plain, did: "start", phase: "failed", state: "down d gone"},
+		{events: "d#", rules: plain, did: "start terminated continued", phase: "down", state: "down d"},
+		{events: "$+", rules: plain, did: "start start", phase: "up", state: "up u"},
+		{events: "%+", rules: plain, did: "start start", phase: "up", state: "up u"},
+		{events: "#+", rules: plain, finish: true, did: "start finish", phase: "finishing", state: "down u"},
+		{events: "#!", rules: plain, finish: true, did: "start finish", phase: "failed", state: "down d"},
+
+		// What 'd' does.
+		{events: "d+", rules: kill, did: "start interrupt continued", phase: "stopping", state: "up d"},
+		{events: "d++", rules: kill, did: "start interrupt continued killed continued", phase: "stopping", state: "up d"},
+		{events: "d+d+", rules: kill, did: "start interrupt continued interrupt continued killed continued", phase: "stopping", state: "up d"},
+		{events: "d++++++", rules: kill, did: "start interrupt continued killed continued", phase: "stopping", state: "up d"},
+		{events: "d+++++++", rules: kill, did: "start interrupt continued killed continued killed continued", phase: "stopping", state: "up d"},
+		{events: "du++!", rules: kill, did: "start interrupt continued killed continued start", phase: "up", state: "up u"},
+		{events: "d!T", rules: kill, did: "start interrupt continued", phase: "down", state: "down d"},
+		{events: "t++", rules: kill, did: "start terminated", phase: "up", state: "up u"},
+
+		// The pause grows: 1, 2, 4, 5 seconds.
+		{events: "!+!+", rules: delay, did: "start start", phase: "delayed", state: "down u"},
+		{events: "!+!++", rules: delay, did: "start start start", phase: "up", state: "up u"},
+		{events: "!+!++!+++", rules: delay, did: "start start start", phase: "delayed", state: "down u"},
+		{events: "!+!++!++++!++++", rules: delay, did: "start start start start", phase: "delayed", state: "down u"},
+		{events: "!+!++!++++!+++++", rules: delay, did: "start start start start start", phase: "up", state: "up u"},
+		{events: "!+!+u", rules: delay, did: "start start start", phase: "up", state: "up u"},
+		{events: "!+!++T!", rules: delay, did: "start start start start", phase: "up", state: "up u"},
+		{events: "!+!++T!!+", rules: delay, did: "start start start start start", phase: "up", state: "up u"},
+
+		// Others come first.
+		{events: "dB!u", did: "start terminated continued", phase: "delayed", state: "down u"},
+		{events: "dB!+uG", did: "start terminated continued", phase: "waiting", state: "down u"},
+		{events: "dB!u+G+", did: "start terminated continued start", phase: "up", state: "up u"},
+		{events: "B!T", did: "start", phase: "waiting", state: "down u"},
+		{events: "B+!d", did: "start", phase: "down", state: "down d"},
+		{events: "B+!x", did: "start", phase: "down", state: "down u gone"},
+		{events: "dB!+oxG+", did: "start terminated continued start", phase: "up", state: "up once"},
+	} {
+		if c.rules.DownSignal == 0 {
+			c.rules = service.DefaultRules
+		}
+		w := &testWorld{now: time.Unix(1e9, 0), rules: c.rules, finish: c.finish}
+		s := NewService(w, true)
+		s.Begin()
+		end := func(how service.Ending) {
+			how.Known = true
+			switch {
+			case s.Status().PID != 0:
+				s.Ended(how)
+			case s.Status().FinishPID != 0:
+				s.FinishEnded(how)
+			}
+		}
+		for _, e := range []byte(c.events) {
+			switch e {
+			case '!':
+				end(service.Ending{})
+			case '#':
+				end(service.Ending{Code: 100})
+			case '%':
+				end(service.Ending{Code: 125})
+			case '$':
+				end(service.Ending{Signal: 9})
+			case 'R':
+				s.Ready()
+			case 'B', 'G':
+				w.blocked = e == 'B'
+			case '+':
+				w.now = w.now.Add(time.Second)
+			case 'T':
+				w.now = w.now.Add(10 * time.Second)
+			default:
+				s.Order(e)
+			}
+			if e != 'G' {
+				s.Tick()
+			}
+		}
+		if did := strings.Join(w.did, " "); did != c.did {
+			t.Errorf("%q: did %q, want %q", c.events, did, c.did)
+		}
+		phase := w.last.Phase.String()
+		if !w.last.Ready.IsZero() {
+			phase += " ready"
+		}
+		if phase != c.phase {
+			t.Errorf("%q: %q, want %q", c.events, phase, c.phase)
+		}
+		if state := w.state(s); state != c.state {
+			t.Errorf("%q: %q, want %q", c.events, state, c.state)
+		}
+	}
+}
+
+// Restarts are those that nobody ordered; the due time is told.
+func TestTold(t *testing.T) {
+	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
+	s := NewService(w, true)
+	s.Begin()
+	s.Ended(service.Ending{Known: true, Code: 7})
+	if want := w.now.Add(time.Second); !w.last.Due.Equal(want) || w.last.Last.Code != 7 {
+		t.Errorf("%+v, want due %v after code 7", w.last, want)
+	}
+	for range 3 {
+		w.now = w.now.Add(time.Second)
+		s.Tick()
+		s.Ended(service.Ending{Known: true})
+	}
+	s.Order(service.Down)
+	s.Order(service.Up)
+	w.now = w.now.Add(time.Second)
+	s.Tick()
+	if w.last.Restarts != 3 || !w.last.Due.IsZero() || w.last.PID == 0 {
+		t.Errorf("%+v, want 3 restarts", w.last)
+	}
+}
+
 // The stamp changes when the process does, and then only.
 func TestStamp(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
@@ -208,42 +379,79 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// Whatever is ordered and happens, there is one start a second at the most, and
-// signals go to a process only.
+// Whatever is ordered and happens, whatever the directory asks for: one start a
+// second at the most, none while run or finish is there or others are waited
+// for, and signals go to a process only.
 func FuzzService(f *testing.F) {
-	f.Add("u!d+ox!u", false)
-	f.Add("!!!!+++xo", true)
-	f.Fuzz(func(t *testing.T, events string, down bool) {
-		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
-		s := NewService(w, !down)
+	f.Add("u!d+ox!u", byte(0))
+	f.Add("!!!!+++xo", byte(1))
+	f.Add("!!B+G+R#u+!%x", byte(0xfe))
+	f.Fuzz(func(t *testing.T, events string, with byte) {
+		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules, finish: with&2 != 0}
+		if with&4 != 0 {
+			w.rules.KillAfter = time.Second
+		}
+		if with&8 != 0 {
+			w.rules.MaxDelay = 3 * time.Second
+		}
+		if with&16 != 0 {
+			w.rules.NotifyFD = 3
+		}
+		w.rules.Permafail = with&32 != 0
+		s := NewService(w, with&1 == 0)
+		s.Announce()
 		s.Begin()
-		seconds := 1
+		starts, seconds := len(w.did), 1
 		for _, e := range []byte(events) {
-			before := len(w.did)
-			running := s.Status().PID != 0
+			before, running := len(w.did), s.running()
+			how := service.Ending{Known: true}
 			switch e {
-			case '!':
-				if running {
-					s.Ended(service.Ending{Known: true})
+			case '#':
+				how.Code = 100
+			case '%':
+				how.Code = 125
+			}
+			switch e {
+			case '!', '#', '%':
+				if s.Status().PID != 0 {
+					s.Ended(how)
+				} else if s.Status().FinishPID != 0 {
+					s.FinishEnded(how)
 				}
 			case '+':
 				w.now = w.now.Add(time.Second)
 				seconds++
+			case 'B', 'G':
+				w.blocked = e == 'B'
+			case 'R':
+				s.Ready()
 			default:
 				s.Order(e)
 			}
 			s.Tick()
 			for _, did := range w.did[before:] {
-				if did != "start" && !running {
-					t.Fatalf("%q: %s to nobody", events, did)
+				switch did {
+				case "start":
+					starts++
+					if w.blocked || running && e != '!' && e != '#' && e != '%' {
+						t.Fatalf("%q: a start that may not be", events)
+					}
+				case "finish":
+				default:
+					if !running {
+						t.Fatalf("%q: %s to nobody", events, did)
+					}
 				}
 			}
+			if s.Status().PID != 0 && s.Status().FinishPID != 0 {
+				t.Fatalf("%q: run and finish at the same time", events)
+			}
 		}
-		if w.pid > seconds {
-			t.Fatalf("%q: %d starts in %d seconds", events, w.pid, seconds)
+		if starts > seconds {
+			t.Fatalf("%q: %d starts in %d seconds", events, starts, seconds)
 		}
-		if (w.last.PID != 0) != (s.Status().PID != 0) {
-			t.Fatalf("%q: status says %d, process is %d", events, w.last.PID, s.Status().PID)
+		if w.last != s.Status() {
+			t.Fatalf("%q: status says %+v, it is %+v", events, w.last, s.Status())
 		}
 	})
 }

@@ -27,9 +27,10 @@ func (k *Keeper) adopt(last *service.Status) bool {
 		last.Want = service.Up
 	}
 	if last.PID == 0 && last.Phase == service.PhaseStarting {
-		last.PID, last.Due = findStarted(k.Dir, *last), time.Time{}
-		last.Stamp = time.Now().Add(last.Forked - sinceBoot())
+		var p procStat
+		last.PID, p = k.findStarted(*last)
 		if last.PID != 0 {
+			last.Stamp, last.Due, last.Forked = p.beganToday(), time.Time{}, p.began
 			last.Phase = service.PhaseUp
 			if r := k.Rules(); r.NotifyFD != 0 || r.NotifySocket {
 				last.Phase = service.PhaseStarting
@@ -111,7 +112,7 @@ func (h *Host) Orphaned(dir *service.Dir, last service.Status) bool {
 
 // ours reports whether the process of last is what a supervisor of dir started.
 //
-// A supervisor of this house notes the instant of the fork on the clock that
+// A supervisor of this house notes the instant of the fork, on the clock that
 // runs since the system booted. A process that began then is the one: nobody
 // gets the number of a process again so soon. (But a reboot begins that clock
 // anew: so the time of day has to agree too, or the directory.)
@@ -127,7 +128,7 @@ func ours(dir *service.Dir, last service.Status) bool {
 		return false
 	}
 	if last.Forked != 0 {
-		if !p.beganAt(last.Forked) {
+		if !p.beganWithin(last.Forked, time.Second) {
 			return false
 		}
 	} else if !p.orphaned() {
@@ -150,39 +151,46 @@ func standsIn(dir *service.Dir, pid int) bool {
 	return err == nil && uint64(cwd.Dev) == dev && cwd.Ino == ino
 }
 
+// startWithin is the longest time between a supervisor's saying that it is about
+// to fork and the fork. Writing that to the disk may take a while.
+const startWithin = time.Minute
+
 // findStarted looks for the process that a supervisor was about to start when it
-// was killed; 0 if there is none. It began at that instant, in the directory of
-// the service, or has the log pipe, and its parent is who adopts orphans. If
-// several are like that, the first one started the others.
-func findStarted(dir *service.Dir, last service.Status) (found int) {
+// was killed; 0 if there is none. It began then, its parent is who adopts
+// orphans, and it stands in the directory of the service, or else has its end of
+// the log pipe. If several are like that, the first one started the others.
+func (k *Keeper) findStarted(last service.Status) (found int, first procStat) {
 	names, err := fsys.OS{}.List("/proc")
 	if err != nil {
-		return 0
+		return 0, first
 	}
-	first := time.Duration(1<<63 - 1)
+	stands := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil {
+		if err != nil || k.host.children[pid] != nil {
 			continue
 		}
 		p, err := readProcess(pid)
-		if err != nil || p.zombie || !p.beganAt(last.Forked) || !p.orphaned() || p.began >= first {
+		if err != nil || p.zombie || !p.beganWithin(last.Forked, startWithin) || !p.orphaned() {
 			continue
 		}
-		if standsIn(dir, pid) || last.LogPipe != 0 && hasPipe(pid, last.LogPipe) {
-			found, first = pid, p.began
+		here := standsIn(k.Dir, pid)
+		if !here && (stands || last.LogPipe == 0 || !k.hasPipe(pid, last.LogPipe)) {
+			continue
+		}
+		if found == 0 || here && !stands || p.began < first.began {
+			found, first, stands = pid, p, here
 		}
 	}
-	return found
+	return found, first
 }
 
-// hasPipe reports whether a process has a pipe as descriptor 0 or 1.
-func hasPipe(pid int, inode uint64) bool {
-	for _, fd := range []string{"0", "1"} {
-		if goal, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/" + fd); err == nil &&
-			goal == "pipe:["+strconv.FormatUint(inode, 10)+"]" {
-			return true
-		}
+// hasPipe reports whether a process has the log pipe where this service has it.
+func (k *Keeper) hasPipe(pid int, inode uint64) bool {
+	fd := "1"
+	if k.Stdin != 0 {
+		fd = "0"
 	}
-	return false
+	goal, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/" + fd)
+	return err == nil && goal == "pipe:["+strconv.FormatUint(inode, 10)+"]"
 }

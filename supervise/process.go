@@ -65,6 +65,7 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 		files[r.NotifyFD] = end.Fd()
 		k.host.loop.Add(k.ready, k.newline)
 	}
+	k.forked = sinceBoot()
 	pid, err := k.fork([]string{"./run"}, files, vars)
 	switch {
 	case err == nil:

@@ -54,12 +54,9 @@ func parseStat(b []byte) (p procStat, err error) {
 // beganToday is when the process began, by today's clock.
 func (p procStat) beganToday() time.Time { return time.Now().Add(p.began - sinceBoot()) }
 
-// beganAt reports whether the process was forked when a supervisor, having
-// looked at the clock, was about to fork. Only on a very busy system does a
-// second pass in between.
-func (p procStat) beganAt(t time.Duration) bool {
-	return t-2*tick <= p.began && p.began <= t+time.Second
-}
+// beganWithin reports whether the process was forked within d after the instant t
+// since the system booted.
+func (p procStat) beganWithin(t, d time.Duration) bool { return t-2*tick <= p.began && p.began <= t+d }
 
 // orphaned reports whether the process has been given to somebody who takes
 // orphans.
