@@ -16,15 +16,19 @@
 // labels between dots, a dot at the end or not, \ooo (octal) for a byte that would
 // be mistaken for something else. Names that come out are in lower case and hold
 // no byte but a-z 0-9 - _ and such escapes, so that what a stranger wrote into
-// his zone may go into logs and environments as it is. The root is ".".
+// his zone may go into logs and environments as it is. The root is ".". A label
+// that has a dot in it is taken for broken, here and by package dnsmessage, which
+// reads and writes the messages: printed without care it would be two labels.
 package dnsq
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"paperpath/internal/proc"
 )
@@ -91,41 +95,40 @@ func New(vars proc.Vars) *Resolver {
 // MX returns the mail exchangers of a domain, in no order.
 func (r *Resolver) MX(ctx context.Context, name string) ([]MX, error) {
 	var list []MX
-	err := r.lookup(ctx, name, typeMX, func(m *message, rr record) error {
-		if rr.end-rr.data < 2 {
-			return errFormat
-		}
-		host, err := m.nameIn(rr, rr.data+2)
-		if err != nil {
-			return err
-		}
-		list = append(list, MX{binary.BigEndian.Uint16(m.bytes(rr)), host.dots()})
-		return nil
+	err := r.lookup(ctx, name, dnsmessage.TypeMX, func(_ uint16, p *dnsmessage.Parser) error {
+		rr, err := p.MXResource()
+		list = append(list, MX{rr.Pref, toDomain(rr.MX).dots()})
+		return err
 	})
-	return list, err
+	return whole(list, err)
 }
 
 // A returns the IPv4 addresses of a host.
 func (r *Resolver) A(ctx context.Context, name string) ([]netip.Addr, error) {
-	return r.addrs(ctx, name, typeA, 4)
+	var list []netip.Addr
+	err := r.lookup(ctx, name, dnsmessage.TypeA, func(size uint16, p *dnsmessage.Parser) error {
+		rr, err := p.AResource()
+		if err == nil && int(size) != len(rr.A) {
+			err = errFormat
+		}
+		list = append(list, netip.AddrFrom4(rr.A))
+		return err
+	})
+	return whole(list, err)
 }
 
 // AAAA returns the IPv6 addresses of a host.
 func (r *Resolver) AAAA(ctx context.Context, name string) ([]netip.Addr, error) {
-	return r.addrs(ctx, name, typeAAAA, 16)
-}
-
-func (r *Resolver) addrs(ctx context.Context, name string, qtype uint16, size int) ([]netip.Addr, error) {
 	var list []netip.Addr
-	err := r.lookup(ctx, name, qtype, func(m *message, rr record) error {
-		a, ok := netip.AddrFromSlice(m.bytes(rr))
-		if !ok || rr.end-rr.data != size {
-			return errFormat
+	err := r.lookup(ctx, name, dnsmessage.TypeAAAA, func(size uint16, p *dnsmessage.Parser) error {
+		rr, err := p.AAAAResource()
+		if err == nil && int(size) != len(rr.AAAA) {
+			err = errFormat
 		}
-		list = append(list, a)
-		return nil
+		list = append(list, netip.AddrFrom16(rr.AAAA))
+		return err
 	})
-	return list, err
+	return whole(list, err)
 }
 
 // Addrs returns the addresses of a host, the IPv6 ones first. It asks for both
@@ -162,46 +165,46 @@ func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
 	if addr.Unmap().Is4() {
 		name = Reversed(addr) + ".in-addr.arpa"
 	}
-	var names []string
-	err := r.lookup(ctx, name, typePTR, func(m *message, rr record) error {
-		host, err := m.nameIn(rr, rr.data)
-		if err != nil {
-			return err
-		}
-		names = append(names, host.dots())
-		return nil
+	var list []string
+	err := r.lookup(ctx, name, dnsmessage.TypePTR, func(_ uint16, p *dnsmessage.Parser) error {
+		rr, err := p.PTRResource()
+		list = append(list, toDomain(rr.PTR).dots())
+		return err
 	})
-	return names, err
+	return whole(list, err)
 }
 
 // TXT returns the text records of a name, the strings of each joined. They
 // hold any bytes.
 func (r *Resolver) TXT(ctx context.Context, name string) ([]string, error) {
 	var list []string
-	err := r.lookup(ctx, name, typeTXT, func(m *message, rr record) error {
-		var text []byte
-		for b := m.bytes(rr); len(b) > 0; {
-			n := 1 + int(b[0])
-			if n > len(b) {
-				return errFormat
-			}
-			text = append(text, b[1:n]...)
-			b = b[n:]
-		}
-		list = append(list, string(text))
-		return nil
+	err := r.lookup(ctx, name, dnsmessage.TypeTXT, func(_ uint16, p *dnsmessage.Parser) error {
+		rr, err := p.TXTResource()
+		list = append(list, strings.Join(rr.TXT, ""))
+		return err
 	})
-	return list, err
+	return whole(list, err)
+}
+
+// whole returns a list, or none if some of it could not be read.
+func whole[T any](list []T, err error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // maxChain bounds CNAMEs from the name asked for to the records.
 const maxChain = 8
 
-// lookup calls found with each record of type qtype that the DNS has for name
-// or for what name is an alias of.
-func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found func(*message, record) error) error {
+// A reader reads the data of one record, which has so many bytes.
+type reader func(size uint16, p *dnsmessage.Parser) error
+
+// lookup reads the records of type qtype that the DNS has for name or for what
+// name is an alias of.
+func (r *Resolver) lookup(ctx context.Context, name string, qtype dnsmessage.Type, read reader) error {
 	fail := func(class error, reason string) error {
-		return &Error{typeNames[qtype], shown(name), class, reason}
+		return &Error{typeName(qtype), shown(name), class, reason}
 	}
 	qname, ok := fromDots(name)
 	if !ok {
@@ -214,13 +217,13 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found 
 		}
 		// Only records on the path from the question count. Whatever else
 		// the server packed into its answer is not ours to believe.
-		target, n, err := answer.follow(qname, qtype, &hops, found)
+		target, n, err := answer.follow(qname, qtype, &hops, read)
 		switch {
 		case err != nil:
 			return fail(ErrTemporary, err.Error())
 		case n > 0:
 			return nil
-		case answer.rcode == rcodeNoName, target == qname, answer.soa:
+		case answer.RCode == dnsmessage.RCodeNameError, target == qname, answer.soa:
 			// With an authority's SOA: the name at the end has no such
 			// records (RFC 2308 section 2.2). Without: go and ask for it.
 			return fail(ErrNone, "")
@@ -229,28 +232,53 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16, found 
 	}
 }
 
+// typeName returns what zone files call a type. The library's String would cost a
+// table of them, made when the program starts.
+func typeName(qtype dnsmessage.Type) string {
+	switch qtype {
+	case dnsmessage.TypeA:
+		return "A"
+	case dnsmessage.TypeAAAA:
+		return "AAAA"
+	case dnsmessage.TypeMX:
+		return "MX"
+	case dnsmessage.TypePTR:
+		return "PTR"
+	}
+	return "TXT"
+}
+
 var errChain = errors.New("CNAME loop or long chain")
 
-// follow walks the CNAMEs of an answer from name to where they end, and calls
-// found with each record of type qtype there.
-func (m *message) follow(name wireName, qtype uint16, hops *int, found func(*message, record) error) (end wireName, n int, err error) {
+// follow walks the CNAMEs of an answer from name to where they end, and reads the
+// records of type qtype there.
+//
+// One such record that cannot be read spoils the answer: whoever got the other
+// exchangers of a domain might think himself the best of them. To the library, a
+// label that has a dot in it cannot be read. So nobody can give his address the
+// name mail\056example.org and have it shown as mail.example.org.
+func (m *message) follow(name domain, qtype dnsmessage.Type, hops *int, read reader) (end domain, n int, err error) {
 	for {
-		next := wireName("")
-		for _, rr := range m.answers {
-			if rr.class != classIN || !rr.name.equal(name) {
-				continue
+		next := domain("")
+		p := m.answers
+		err := each(p.AnswerHeader, p.SkipAnswer, func(h dnsmessage.ResourceHeader) error {
+			if h.Class != dnsmessage.ClassINET || !toDomain(h.Name).equal(name) {
+				return nil
 			}
-			switch rr.rtype {
+			data := p // may be spoiled
+			switch h.Type {
 			case qtype:
-				if err := found(m, rr); err != nil {
-					return "", 0, err
-				}
 				n++
-			case typeCNAME:
-				if next, err = m.nameIn(rr, rr.data); err != nil {
-					return "", 0, err
-				}
+				return read(h.Length, &data)
+			case dnsmessage.TypeCNAME:
+				rr, err := data.CNAMEResource()
+				next = toDomain(rr.CNAME)
+				return err
 			}
+			return nil
+		})
+		if err != nil {
+			return "", 0, err
 		}
 		if n > 0 || next == "" {
 			return name, n, nil

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+
 	"paperpath/internal/strerr"
 )
 
@@ -24,7 +26,7 @@ const (
 
 // ask asks every server until one gives an answer: NOERROR or NXDOMAIN. Any
 // other code is that server's trouble, and the next one is asked.
-func (r *Resolver) ask(ctx context.Context, name wireName, qtype uint16) (*message, error) {
+func (r *Resolver) ask(ctx context.Context, name domain, qtype dnsmessage.Type) (*message, error) {
 	c, err := r.current()
 	if err != nil {
 		return nil, strerr.Unable("read", r.file, err)
@@ -51,52 +53,64 @@ func (r *Resolver) ask(ctx context.Context, name wireName, qtype uint16) (*messa
 }
 
 // askServer asks one server once: UDP, and TCP where UDP does not do.
-func askServer(ctx context.Context, server netip.AddrPort, name wireName, qtype uint16, timeout time.Duration) (*message, error) {
+func askServer(ctx context.Context, server netip.AddrPort, name domain, qtype dnsmessage.Type, timeout time.Duration) (*message, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	q := query{qtype: qtype, edns: true}
 	for {
 		q.id, q.name = uint16(rand.Uint32()), mixCase(name)
 		answer, err := overUDP(ctx, server, &q)
-		if err == nil && answer.truncated() || err == errForged {
+		if err == nil && answer.Truncated || err == errForged {
 			// Letters as they are: a server that does not keep mixed case
 			// gets here with its datagrams taken for forgeries.
 			q.id, q.name = uint16(rand.Uint32()), name
 			answer, err = overTCP(ctx, server, &q)
-			if err == nil && answer.truncated() {
+			if err == nil && answer.Truncated {
 				err = errors.New("truncated over TCP")
 			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		switch answer.rcode {
-		case rcodeOK, rcodeNoName:
+		switch answer.RCode {
+		case dnsmessage.RCodeSuccess, dnsmessage.RCodeNameError:
 			return answer, nil
-		case rcodeFormatError, rcodeNotImpl:
+		case dnsmessage.RCodeFormatError, dnsmessage.RCodeNotImplemented:
 			if q.edns { // a server from before 1999
 				q.edns = false
 				continue
 			}
 		}
-		if s, ok := rcodeNames[answer.rcode]; ok {
-			return nil, errors.New(s)
-		}
-		return nil, errors.New("response code " + strconv.Itoa(answer.rcode))
+		return nil, errors.New("response code " + rcodeName(answer.RCode))
 	}
+}
+
+// rcodeName returns the name that an error code has in zone files and logs.
+func rcodeName(code dnsmessage.RCode) string {
+	switch code {
+	case dnsmessage.RCodeFormatError:
+		return "FORMERR"
+	case dnsmessage.RCodeServerFailure:
+		return "SERVFAIL"
+	case dnsmessage.RCodeNotImplemented:
+		return "NOTIMP"
+	case dnsmessage.RCodeRefused:
+		return "REFUSED"
+	}
+	return strconv.Itoa(int(code))
 }
 
 // mixCase adds a bit that a forger must guess for every letter: servers copy
 // the question into the answer as it is (draft-vixie-dnsext-dns0x20). The
 // kernel draws the port.
-func mixCase(name wireName) wireName {
+func mixCase(name domain) domain {
 	b := []byte(name)
 	for i, c := range b {
 		if ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') && rand.Uint32()&1 == 0 {
 			b[i] = c ^ 0x20
 		}
 	}
-	return wireName(b)
+	return domain(b)
 }
 
 // errForged means that datagrams came which do not answer the question.
@@ -108,7 +122,11 @@ func overUDP(ctx context.Context, server netip.AddrPort, q *query) (*message, er
 		return nil, err
 	}
 	defer s.Close()
-	if _, err := s.Write(q.appendTo(nil)); err != nil {
+	question, err := q.appendTo(nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Write(question); err != nil {
 		return nil, err
 	}
 	buf := make([]byte, 4096) // larger than announced: some send more
@@ -150,23 +168,24 @@ var (
 // with the answer.
 func (q *query) judge(wire []byte) (*message, error) {
 	answer, broken := parse(wire)
-	if answer == nil || answer.id != q.id || answer.flags&flagResponse == 0 || answer.flags&flagsOpcode != 0 {
+	if answer == nil || answer.ID != q.id || !answer.Response || answer.OpCode != 0 {
 		return nil, errOther
 	}
-	if broken == nil && len(answer.asked) == 0 && answer.rcode != rcodeOK && answer.rcode != rcodeNoName {
+	if broken == nil && len(answer.asked) == 0 && answer.RCode != dnsmessage.RCodeSuccess && answer.RCode != dnsmessage.RCodeNameError {
 		return answer, nil // "I did not even read that" says nothing about the name
 	}
 	if len(answer.asked) != 1 {
 		return nil, errOther
 	}
 	asked := answer.asked[0]
-	if asked.qtype != q.qtype || asked.qclass != classIN || !asked.name.equal(q.name) {
+	name := toDomain(asked.Name)
+	if asked.Type != q.qtype || asked.Class != dnsmessage.ClassINET || !name.equal(q.name) {
 		return nil, errOther
 	}
 	if broken != nil {
 		return nil, broken // a broken server; nothing better will come from it
 	}
-	if asked.name != q.name {
+	if name != q.name {
 		return answer, errCase
 	}
 	return answer, nil

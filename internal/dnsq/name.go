@@ -4,68 +4,69 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
-// wireName is a name as messages have it: labels with a length before each and
-// an empty one at the end (RFC 1035 section 3.1). Lengths are below 64 and no
-// letters, so that names compare as text does.
-type wireName string
+// domain is a name as package dnsmessage has it: labels without any escapes, each
+// with a dot behind it. The root is ".".
+type domain string
 
 const (
 	maxLabel = 63
-	maxName  = 255
-	root     = wireName("\x00")
+	maxName  = 254 // 255 bytes in messages (RFC 1035 section 3.1)
+	root     = domain(".")
 )
+
+// toDomain returns the empty string for the name of a record that could not be
+// read.
+func toDomain(n dnsmessage.Name) domain { return domain(n.String()) }
 
 // fromDots reads the dotted form. Where dns_dfd.c drops empty labels, a name
 // that has one is none here, as with res_query(3): mail for a..b is not mail for
-// a.b. One dot at the end may stay.
-func fromDots(name string) (wireName, bool) {
+// a.b. One dot at the end may stay. Nor is a name one that has a dot within a
+// label: it would become two labels.
+func fromDots(name string) (domain, bool) {
 	if name == "." {
 		return root, true
 	}
-	name = strings.TrimSuffix(name, ".")
-	b := make([]byte, 1, maxName+1) // b[label] is to be the length of what follows
-	label := 0
-	end := func() bool {
-		n := len(b) - label - 1
-		b[label] = byte(n)
-		label = len(b)
-		b = append(b, 0)
-		return n > 0
-	}
+	name = strings.TrimSuffix(name, ".") + "."
+	b := make([]byte, 0, maxName)
+	label := 0 // where it began
 	for i := 0; i < len(name); {
 		c := name[i]
 		i++
-		if c == '.' {
-			if !end() {
+		switch {
+		case c == '.':
+			if len(b) == label {
 				return "", false
 			}
-			continue
-		}
-		if c == '\\' {
-			if i == len(name) {
+			label = len(b) + 1
+		case c == '\\':
+			if c, i = unescape(name, i); c == '.' {
 				return "", false
 			}
-			c = name[i]
-			i++
-			if '0' <= c && c <= '7' {
-				c -= '0'
-				for n := 0; n < 2 && i < len(name) && '0' <= name[i] && name[i] <= '7'; n++ {
-					c = c<<3 + name[i] - '0'
-					i++
-				}
-			}
 		}
-		if len(b)-label > maxLabel || len(b) >= maxName-1 {
+		if len(b) == maxName || len(b)-label == maxLabel {
 			return "", false
 		}
 		b = append(b, c)
 	}
-	if !end() {
-		return "", false
+	return domain(b), true
+}
+
+// unescape reads what follows a backslash.
+func unescape(name string, i int) (c byte, next int) {
+	c = name[i]
+	i++
+	if '0' <= c && c <= '7' {
+		c -= '0'
+		for n := 0; n < 2 && '0' <= name[i] && name[i] <= '7'; n++ {
+			c = c<<3 + name[i] - '0'
+			i++
+		}
 	}
-	return wireName(b), true
+	return c, i
 }
 
 // IsName reports whether anything can have the name at all.
@@ -74,43 +75,31 @@ func IsName(name string) bool {
 	return ok
 }
 
-// dots writes the dotted form.
-func (w wireName) dots() string {
-	if w == root {
+// dots writes the dotted form, in lower case and with \ooo for odd bytes.
+func (d domain) dots() string {
+	if d == root {
 		return "."
 	}
 	var b strings.Builder
-	for i := 0; w[i] != 0; i += 1 + int(w[i]) {
-		if i > 0 {
-			b.WriteByte('.')
-		}
-		for _, c := range []byte(w[i+1 : i+1+int(w[i])]) {
-			appendPlain(&b, c)
+	for _, c := range []byte(strings.TrimSuffix(string(d), ".")) {
+		switch c = lower(c); {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'\\', '0' + c>>6, '0' + c>>3&7, '0' + c&7})
 		}
 	}
 	return b.String()
 }
 
-// appendPlain writes one byte of a label, in lower case or as \ooo.
-func appendPlain(b *strings.Builder, c byte) {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		b.WriteByte(c + 'a' - 'A')
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		b.WriteByte(c)
-	default:
-		b.Write([]byte{'\\', '0' + c>>6, '0' + c>>3&7, '0' + c&7})
-	}
-}
-
 // equal compares names as the DNS does, without regard to the case of ASCII
 // letters (RFC 4343).
-func (w wireName) equal(x wireName) bool {
-	if len(w) != len(x) {
+func (d domain) equal(e domain) bool {
+	if len(d) != len(e) {
 		return false
 	}
-	for i := range len(w) {
-		if lower(w[i]) != lower(x[i]) {
+	for i := range len(d) {
+		if lower(d[i]) != lower(e[i]) {
 			return false
 		}
 	}

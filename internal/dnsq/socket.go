@@ -99,7 +99,10 @@ func (s *socket) Read(b []byte) (int, error) {
 func (s *socket) converse(q *query) (*message, error) {
 	// One write: there are servers that read the length and the message with
 	// one read each (RFC 7766 section 8).
-	b := q.appendTo([]byte{0, 0})
+	b, err := q.appendTo([]byte{0, 0})
+	if err != nil {
+		return nil, err
+	}
 	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
 	if _, err := s.Write(b); err != nil {
 		return nil, err
