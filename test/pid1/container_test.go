@@ -49,9 +49,20 @@ type container struct {
 	out, err bytes.Buffer // what came out of the container
 }
 
-// newContainer makes an empty root. Programs are in /command, the shell where
-// this machine has it, services in /service; /run can be written to.
+// newContainer makes a root with all programs.
 func newContainer(t *testing.T) *container {
+	c := newRoot(t)
+	names, err := os.ReadDir(bin.Dir(t))
+	c.must(err)
+	for _, name := range names {
+		c.install(name.Name())
+	}
+	return c
+}
+
+// newRoot makes an empty root. Programs are in /command, the shell where this
+// machine has it, services in /service; /run can be written to.
+func newRoot(t *testing.T) *container {
 	c := &container{t: t, root: t.TempDir()}
 	c.spec = spec{
 		Root:     c.root,
@@ -77,11 +88,6 @@ func newContainer(t *testing.T) *container {
 			c.must(os.Mkdir(c.path(dir), 0o755))
 			c.spec.Bind = append(c.spec.Bind, dir)
 		}
-	}
-	names, err := os.ReadDir(bin.Dir(t))
-	c.must(err)
-	for _, name := range names {
-		c.install(name.Name())
 	}
 	return c
 }
@@ -130,7 +136,7 @@ func (c *container) read(name string) string {
 func (c *container) start() {
 	c.t.Helper()
 	c.cmd = exec.Command("/proc/self/exe")
-	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
 	if os.Getuid() != 0 {
 		// The one id that an ordinary user may map is his own. What he becomes
 		// has no rights, unless it is root, that it does not take along: the
@@ -139,7 +145,7 @@ func (c *container) start() {
 		attr.Cloneflags |= syscall.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Getgid(), Size: 1}}
-		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
+		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN}
 		c.spec.UID = -1
 	}
 	text, err := json.Marshal(c.spec)
@@ -330,6 +336,7 @@ func enter(text string) error {
 		do("leave", unix.Unmount(".", unix.MNT_DETACH)),
 		do("enter", os.Chdir("/")),
 	)
+	errs = append(errs, do("loopback", loopbackUp()))
 	if s.UID >= 0 {
 		errs = append(errs, syscall.Setgroups([]int{s.UID}), syscall.Setgid(s.UID), syscall.Setuid(s.UID))
 	}
@@ -338,4 +345,19 @@ func enter(text string) error {
 		return err
 	}
 	return syscall.Exec(s.Argv[0], s.Argv, s.Env)
+}
+
+// loopbackUp makes 127.0.0.1 work in a new network namespace.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
 }

@@ -1,5 +1,5 @@
 // Package pid1 runs svscan as the first process of a machine of its own, as a
-// container engine would: process 1 of fresh pid and mount namespaces, with its
+// container engine would: process 1 of fresh pid, mount and network namespaces, with its
 // own /proc, a root that may be read-only but for /run, and any user. What the
 // tests see they see from outside.
 package pid1
