@@ -52,7 +52,7 @@ var system = accounts{
 
 // passwd(5): name:password:uid:gid:comment:home:shell
 func (a *accounts) account(name string) (*Account, error) {
-	f, err := a.find("passwd", a.passwd, name, 7)
+	f, err := a.find("passwd", a.passwd, name, 4, 7)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (a *accounts) account(name string) (*Account, error) {
 
 // group(5): name:password:gid:members
 func (a *accounts) group(name string) (int, error) {
-	f, err := a.find("group", a.groups, name, 4)
+	f, err := a.find("group", a.groups, name, 3, 4)
 	if err != nil {
 		return 0, err
 	}
@@ -79,8 +79,8 @@ func (a *accounts) group(name string) (int, error) {
 
 func (a *accounts) memberships(user string) (gids []int, err error) {
 	err = eachLine(a.groups, func(line string) (more bool) {
-		f := strings.Split(line, ":")
-		if len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), user) {
+		f := entry(line, 3, 4)
+		if f == nil || !slices.Contains(strings.Split(f[3], ","), user) {
 			return true
 		}
 		if gid, err := strconv.ParseUint(f[2], 10, 32); err == nil {
@@ -91,15 +91,26 @@ func (a *accounts) memberships(user string) (gids []int, err error) {
 	return gids, err
 }
 
+// entry returns the fields of a line, nil if it has less than least. What is
+// missing beyond that is empty, and the last field may have colons: so getpwnam(3)
+// and getgrnam(3) of the C library read it. Blanks before an entry, and lines that
+// begin with "#", do not count.
+func entry(line string, least, fields int) []string {
+	f := strings.SplitN(strings.TrimLeft(line, " \t"), ":", fields)
+	if len(f) < least || strings.HasPrefix(f[0], "#") {
+		return nil
+	}
+	return append(f, make([]string, fields-len(f))...)
+}
+
 // find returns the fields of an entry.
-func (a *accounts) find(database, file, name string, fields int) ([]string, error) {
+func (a *accounts) find(database, file, name string, least, fields int) ([]string, error) {
 	if name == "" || strings.ContainsAny(name, ":\n\x00") {
 		return nil, ErrNoAccount
 	}
 	var found []string
 	err := eachLine(file, func(line string) (more bool) {
-		f := strings.Split(line, ":")
-		if len(f) == fields && f[0] == name {
+		if f := entry(line, least, fields); f != nil && f[0] == name {
 			found = f
 		}
 		return found == nil
@@ -111,7 +122,7 @@ func (a *accounts) find(database, file, name string, fields int) ([]string, erro
 	if err != nil || !elsewhere {
 		return nil, cmp.Or(err, ErrNoAccount)
 	}
-	return a.ask(database, name, fields)
+	return a.ask(database, name, least, fields)
 }
 
 // eachLine calls f with each line of a file until it has enough. A line may be

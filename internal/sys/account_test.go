@@ -24,7 +24,8 @@ func fixture(t *testing.T, nsswitch, getent string) *accounts {
 	}
 	return &accounts{
 		passwd: write("passwd", "root:x:0:0:root:/root:/bin/sh\nshort:x:1\n"+
-			"alice:x:1000:1001:Alice,,,:/home/alice:\nbig:x:4294967295:1:::\nminus:x:-1:1:::\n", 0o644),
+			"alice:x:1000:1001:Alice,,,:/home/alice:\nbig:x:4294967295:1:::\nminus:x:-1:1:::\n"+
+			"ids:x:5:6\ncolons:x:5:6::/h:/s:t\n \tblanks:x:5:6:::\n#off:x:5:6:::\nwide:x:4294967296:1:::\nend:x:5x:1:::\n", 0o644),
 		groups:   write("group", "staff:x:50:"+strings.Repeat("someone,", 20000)+"alice\nqmail:x:77:\n", 0o644),
 		nsswitch: write("nsswitch.conf", nsswitch, 0o644),
 		getent:   write("getent", getent, 0o755),
@@ -40,7 +41,14 @@ func TestAccountInFiles(t *testing.T) {
 	if got, err := a.account("big"); err != nil || got.UID != 4294967295 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, name := range []string{"", "nobody", "short", "minus", "alice:x", "Alice", "alice\n"} {
+	for _, want := range []Account{
+		{"ids", 5, 6, "", ""}, {"colons", 5, 6, "/h", "/s:t"}, {"blanks", 5, 6, "", ""},
+	} {
+		if got, err := a.account(want.Name); err != nil || *got != want {
+			t.Errorf("%+v, %v, want %+v", got, err, want)
+		}
+	}
+	for _, name := range []string{"", "nobody", "short", "#off", "wide", "end", " \tblanks", "minus", "alice:x", "Alice", "alice\n"} {
 		if got, err := a.account(name); err != ErrNoAccount {
 			t.Errorf("%q: %+v, %v", name, got, err)
 		}

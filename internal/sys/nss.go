@@ -57,7 +57,7 @@ var errGetent = errors.New("getent gave no answer")
 // ask asks getent(1): one entry on its output and status 0, or status 2 for none.
 // It runs with an environment of its own, because programs that come here may
 // be more trusted than who called them.
-func (a *accounts) ask(database, name string, fields int) ([]string, error) {
+func (a *accounts) ask(database, name string, least, fields int) ([]string, error) {
 	null, err := Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func (a *accounts) ask(database, name string, fields int) ([]string, error) {
 		return nil, errGetent
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
-	f := strings.Split(line, ":")
-	if len(f) != fields {
+	f := entry(line, least, fields)
+	if f == nil {
 		return nil, errGetent
 	}
 	// getent takes a number for an id. A directory may ignore case.
