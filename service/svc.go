@@ -105,7 +105,7 @@ func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until ti
 	for _, s := range w.services {
 		s.told = true
 		switch err := control(s.dir, s.name, orders); {
-		case errors.Is(err, errNotRunning):
+		case errors.Is(err, errNotRunning), errors.Is(err, unix.ENOENT):
 			env.Warn(err) // it may be as it is wanted all the same: down
 		case err != nil:
 			return err

@@ -369,6 +369,10 @@ func TestSvcWaitErrors(t *testing.T) {
 	if r := run(&Svc, base, "-dwd", "s"); r.Status != 0 || r.Err != warning {
 		t.Errorf("it is down already: %+v", r)
 	}
+	os.Mkdir(base+"/never", 0o755)
+	if r := run(&Svc, base, "-uwu", "never"); r.Status != 102 || !strings.HasPrefix(r.Err, "svc: warning: unable to control never: file does not exist\n") {
+		t.Errorf("it was never supervised: %+v", r)
+	}
 	if r := run(&Svc, base, "-uwu", "s"); r.Status != 102 || r.Err != warning+"svc: fatal: unable to watch s: supervise not running\n" {
 		t.Errorf("it cannot come up: %+v", r)
 	}
