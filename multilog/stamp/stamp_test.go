@@ -9,6 +9,7 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
+	"paperpath/internal/zone"
 )
 
 func TestTai64n(t *testing.T) {
@@ -76,12 +77,12 @@ func FuzzConvert(f *testing.F) {
 	f.Add("@@4\n@4000000g", 3)
 	f.Add("@400000003b9aca003b9aca00 nanos\n@400000003b9aca003b9ac9ff\n@3000000000000000000000ff x\n@400000003b9aca00000000000 x", 9)
 	f.Fuzz(func(t *testing.T, text string, at int) {
-		zone := zone(proc.Vars{"TZ=UTC"})
-		whole, parts := converter{calendar: calendar{zone: zone}}, converter{calendar: calendar{zone: zone}}
+		utc := zone.Of(proc.Vars{"TZ=UTC"})
+		whole, parts := converter{calendar: calendar{zone: utc}}, converter{calendar: calendar{zone: utc}}
 		at = min(max(at, 0), len(text))
 		a := whole.flush(whole.convert(nil, []byte(text)))
 		// Byte by byte no label is whole: the long way.
-		single := converter{calendar: calendar{zone: zone}}
+		single := converter{calendar: calendar{zone: utc}}
 		var d []byte
 		for i := range len(text) {
 			d = single.convert(d, []byte(text[i:i+1]))
@@ -111,7 +112,7 @@ func TestTame(t *testing.T) {
 // not with offsets of odd seconds, not back and forth.
 func TestCalendar(t *testing.T) {
 	for _, name := range []string{"UTC", "Europe/Amsterdam", "America/New_York", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"} {
-		c := calendar{zone: zone(proc.Vars{"TZ=" + name})}
+		c := calendar{zone: zone.Of(proc.Vars{"TZ=" + name})}
 		for _, begin := range []int64{
 			-1693706400,                    // Amsterdam, 1916, at +0:19:32
 			-1025741972, -2717650800 + 300, // New York, 1883, at -4:56:02

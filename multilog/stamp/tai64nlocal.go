@@ -7,13 +7,14 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 	"paperpath/internal/tai"
+	"paperpath/internal/zone"
 )
 
 // Tai64nlocal is the program.
 var Tai64nlocal = proc.Program{Name: "tai64nlocal", Run: tai64nlocal}
 
 func tai64nlocal(_ context.Context, env *proc.Env) error {
-	c := converter{calendar: calendar{zone: zone(env.Vars)}}
+	c := converter{calendar: calendar{zone: zone.Of(env.Vars)}}
 	edit := c.convert
 	if fd, ok := proc.Descriptor(env.Files[1]); ok && sys.IsTerminal(fd) {
 		edit = func(dst, src []byte) []byte { return tame(c.convert(dst, src)) }

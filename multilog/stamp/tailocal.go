@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/zone"
 )
 
 // Tailocal turns the number that each line begins with into local time. A line
@@ -13,7 +14,7 @@ import (
 var Tailocal = proc.Program{Name: "tailocal", Run: tailocal}
 
 func tailocal(_ context.Context, env *proc.Env) error {
-	c := seconds{calendar: calendar{zone: zone(env.Vars)}}
+	c := seconds{calendar: calendar{zone: zone.Of(env.Vars)}}
 	// Digits that the input ends in are dropped: the original, too, waits for
 	// what follows a number before it prints it.
 	return endOfInput(filter(env, c.convert))

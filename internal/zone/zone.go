@@ -1,4 +1,5 @@
-package stamp
+// Package zone finds the time zone that a user of the C library would have.
+package zone
 
 import (
 	"os"
@@ -8,10 +9,10 @@ import (
 	"paperpath/internal/proc"
 )
 
-// zone returns the time zone that $TZ names, the system's without one, as
+// Of returns the time zone that $TZ names, the system's without one, as
 // tzset(3) does: a file of the zone database or, failing that, a rule like
 // "CET-1CEST,M3.5.0,M10.5.0/3"; what is neither is UTC.
-func zone(vars proc.Vars) *time.Location {
+func Of(vars proc.Vars) *time.Location {
 	name, ok := vars.Get("TZ")
 	name = strings.TrimPrefix(name, ":")
 	switch {
