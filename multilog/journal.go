@@ -29,6 +29,7 @@ type journal struct {
 	mem    []byte
 	header *header
 	file   interface{ Fd() uintptr }
+	boot   [40]byte
 }
 
 type header struct {
@@ -70,21 +71,34 @@ func openJournal(lock fsys.File) *journal {
 	if !ok || !steady(fd) {
 		return nil
 	}
+	boot, ok := bootName()
+	if !ok {
+		return nil
+	}
 	const size = headerSize + dataSize
+	st, err := lock.Stat()
+	if err != nil || st.Size != 0 && st.Size != size {
+		return nil // somebody's own: a lock is all it is to us
+	}
 	// All of it must have its place on the disk now: a store into a mapping
 	// that has none is no error, it is the end of the process.
 	if err := unix.Fallocate(int(fd.Fd()), 0, 0, size); err != nil {
-		unix.Ftruncate(int(fd.Fd()), 0)
+		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
 	}
 	mem, err := unix.Mmap(int(fd.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		unix.Ftruncate(int(fd.Fd()), 0)
+		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
 	}
 	// A page at a time: an idle multilog touches two.
 	unix.Madvise(mem, unix.MADV_RANDOM)
-	return &journal{mem: mem, header: (*header)(unsafe.Pointer(&mem[0])), file: fd}
+	j := &journal{mem: mem, header: (*header)(unsafe.Pointer(&mem[0])), file: fd, boot: boot}
+	if m := j.header.magic; m != magic && m != [len(m)]byte{} {
+		unix.Munmap(mem)
+		return nil
+	}
+	return j
 }
 
 // steady reports whether a file's blocks stay where they are when they are
@@ -133,36 +147,39 @@ func (j *journal) change(edit func(*slot)) {
 }
 
 // begin makes an empty journal of it.
-func (j *journal) begin(boot [40]byte, script uint64) {
+func (j *journal) begin(script uint64) {
 	if j.header.magic == magic { // otherwise it is new: zeros that need no memory yet
 		atomic.StoreUint64(&j.header.slots[0].open, 0)
 		atomic.StoreUint64(&j.header.slots[1].open, 0)
 		clear(j.mem)
 		sys.Free(j.mem)
 	}
-	j.header.magic, j.header.boot, j.header.script = magic, boot, script
+	j.header.magic, j.header.boot, j.header.script = magic, j.boot, script
 }
 
 // end leaves the lock file as the C program has it.
 func (j *journal) end() { unix.Ftruncate(int(j.file.Fd()), 0) }
 
-// left returns what a multilog of this boot left, with its slot.
-func (j *journal) left(boot [40]byte) (pending []byte, at slot, ok bool) {
+// left returns what a multilog of this boot left, if anything, with its slot.
+func (j *journal) left() (pending []byte, at slot) {
 	h := j.header
-	if h.magic != magic || h.boot != boot || h.which > 1 {
-		return nil, slot{}, false
+	if h.magic != magic || h.boot != j.boot || h.which > 1 {
+		return nil, slot{}
 	}
 	at = *j.slot()
 	data := j.data()
 	end := at.begin + at.known
-	if at.begin > uint64(len(data)) || end > uint64(len(data)) {
-		return nil, slot{}, false
+	if at.begin > uint64(len(data)) || at.known > uint64(len(data)) || end > uint64(len(data)) {
+		return nil, slot{}
 	}
 	if at.open == 1 {
 		// Of a line that ends in zeros these are lost, and nothing else.
 		end += uint64(len(bytes.TrimRight(data[end:], "\x00")))
 	}
-	return bytes.Clone(data[at.begin:end]), at, true
+	if end == at.begin {
+		return nil, slot{}
+	}
+	return bytes.Clone(data[at.begin:end]), at
 }
 
 // A buffer is what was read and not dealt with yet.

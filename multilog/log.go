@@ -406,26 +406,30 @@ func (l *log) close() {
 }
 
 // take makes the directory if it must, and locks it against other multilogs.
-func (l *log) take(root fsys.OS, name, base string) error {
-	l.name = name
-	l.path = name
-	if base != "" && name[0] != '/' {
-		l.path = base + "/" + name
+// base is the directory that a relative name begins at, "" for the process's.
+func (l *log) take(base string) error {
+	root := fsys.OS{Root: base}
+	l.path = l.name
+	if base != "" && l.name[0] != '/' {
+		l.path = base + "/" + l.name
 	}
-	root.Mkdir(name, 0700) // opening it will tell
-	dir, err := root.Held(name)
+	root.Mkdir(l.name, 0700) // opening it will tell
+	dir, err := root.Held(l.name)
 	if err != nil {
-		return strerr.Unable("open directory", name, err)
+		return strerr.Unable("open directory", l.name, err)
 	}
 	l.fs = dir
 	// Opened by its name relative to the held directory and kept open for as
 	// long as the process lives: closing it would give the lock away.
 	l.lock, err = dir.Open("lock", lockFlags, 0600)
+	if err == syscall.EACCES {
+		l.lock, err = dir.Open("lock", appendFlags, 0600) // enough for the lock
+	}
 	if err == nil {
 		err = l.lock.(fsys.Locker).Lock(false)
 	}
 	if err != nil {
-		return strerr.Unable("lock directory", name, err)
+		return strerr.Unable("lock directory", l.name, err)
 	}
 	return nil
 }

@@ -35,11 +35,11 @@ func run(_ context.Context, env *proc.Env) error {
 		return strerr.Unable("watch", "signals", err)
 	}
 	defer in.close()
-	s, err := open(env, pauser(env, retryAfter))
+	s, err := parse(env, pauser(env, retryAfter))
 	if err != nil {
 		return err
 	}
-	b, err := s.openLogs(env.Args[1:])
+	b, err := s.openLogs()
 	if err != nil {
 		return err
 	}

@@ -84,11 +84,11 @@ func TestSettings(t *testing.T) {
 	for i := range env.Files {
 		env.Files[i] = proc.Closed{}
 	}
-	s, err := open(env, nil)
+	s, err := parse(env, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.openLogs(nil); err != nil {
+	if _, err := s.openLogs(); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []struct {

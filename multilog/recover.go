@@ -19,44 +19,54 @@ type nobody struct{}
 
 func (nobody) write([]byte) {}
 
-// openLogs puts the logs in order and begins the journal, or finishes what the one
-// before left in it: the script is applied once more to what had been read, and
-// what a log did not get it gets now, where it belongs if that can be, at the
-// end of the file that was being written.
-func (s *script) openLogs(words []string) (*buffer, error) {
+// openLogs takes the logs, puts them in order and begins the journal. If the
+// multilog before this one was killed it finishes its work first: the script is
+// applied once more to what had been read, and what a log did not get it gets
+// now, where it belongs if that can be: at the end of the file that was being
+// written.
+func (s *script) openLogs() (b *buffer, err error) {
+	words := s.env.Args[1:]
 	var j *journal
-	if n := len(s.logs); 0 < n && n <= maxLogs {
-		j = openJournal(s.logs[0].lock)
-	}
-	boot, ok := bootName()
-	if !ok && j != nil {
-		j.end()
-		j = nil
-	}
-	var begun []byte
-	rests := make([]rest, len(s.logs))
-	if j != nil {
-		if pending, at, ok := j.left(boot); ok && len(pending) > 0 {
-			same := j.header.script == hashWords(words)
-			var err error
-			if begun, err = s.again(pending, &at, same, rests); err != nil {
+	var pending []byte
+	var at slot
+	defer func() {
+		if err != nil && j != nil && pending == nil {
+			j.end()
+		}
+	}()
+	for i, l := range s.logs {
+		if err := l.take(s.env.Dir); err != nil {
+			return nil, err
+		}
+		if i == 0 && len(s.logs) <= maxLogs {
+			if j = openJournal(l.lock); j != nil {
+				pending, at = j.left()
+			}
+		}
+		if pending == nil {
+			if err := l.open(); err != nil {
 				return nil, err
 			}
 		}
 	}
-	for i, l := range s.logs {
-		if err := l.open(); err != nil {
+	var begun []byte
+	if pending != nil {
+		rests := make([]rest, len(s.logs))
+		if begun, err = s.again(pending, &at, j.header.script == hashWords(words), rests); err != nil {
 			return nil, err
 		}
-		l.write(rests[i].text)
+		for i, l := range s.logs {
+			if err := l.open(); err != nil {
+				return nil, err
+			}
+			l.write(rests[i].text)
+		}
 	}
 	if j == nil {
-		b := &buffer{data: pages(dataSize)}
-		b.end = copy(b.data, begun)
-		return b, nil
+		return &buffer{data: pages(dataSize)}, nil
 	}
-	j.begin(boot, hashWords(words))
-	b := &buffer{data: j.data(), journal: j}
+	j.begin(hashWords(words))
+	b = &buffer{data: j.data(), journal: j}
 	b.end = copy(b.data, begun)
 	for i, l := range s.logs {
 		l.journal, l.index = j, i

@@ -17,7 +17,7 @@ type script struct {
 	actions []action
 	outs    []*out
 	logs    []*log
-	stderr  proc.File
+	env     *proc.Env
 
 	lines
 }
@@ -38,10 +38,10 @@ const (
 	minKeep, defaultKeep          = 2, 10
 )
 
-// open reads the words of the script and opens the status files, then, like
-// the original, takes the logs. Words that mean nothing are passed over.
-func open(env *proc.Env, pause func(string, error)) (*script, error) {
-	s := &script{stderr: env.Files[2]}
+// parse reads the words of the script and opens the status files. Words that
+// mean nothing are passed over.
+func parse(env *proc.Env, pause func(string, error)) (*script, error) {
+	s := &script{env: env}
 	words := env.Args[1:]
 	root := fsys.OS{Root: env.Dir}
 	s.stamp = len(words) > 0 && words[0] != "" && words[0][0] == 't'
@@ -79,11 +79,8 @@ func open(env *proc.Env, pause func(string, error)) (*script, error) {
 		case '!':
 			settings.processor = &arg
 		case '.', '/':
-			l := &log{settings: settings, start: startProcessor(env), pause: pause}
-			l.backlog, l.out = defaultBacklog, len(s.outs)
-			if err := l.take(root, word, env.Dir); err != nil {
-				return nil, err
-			}
+			l := &log{name: word, settings: settings, start: startProcessor(env), pause: pause, out: len(s.outs)}
+			l.backlog = defaultBacklog
 			s.logs = append(s.logs, l)
 			add(l)
 		case '1':

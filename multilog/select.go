@@ -93,8 +93,10 @@ func (s *script) take(b []byte) (rest []byte) {
 			}
 			s.inTail = true
 			end = len(b) - 1
+			s.act(b[:room])
+		} else {
+			s.act(b[:min(end, room)])
 		}
-		s.act(b[:min(end, room)])
 		if s.stamp {
 			s.put(s.clock.Label[:])
 			if s.begun {
@@ -197,8 +199,8 @@ func (s *script) rotate() {
 func (s *script) alert(head []byte) {
 	var text [alertSize + 4]byte
 	if len(head) > alertSize {
-		s.stderr.Write(append(append(text[:0], head[:alertSize]...), "...\n"...))
+		s.env.Files[2].Write(append(append(text[:0], head[:alertSize]...), "...\n"...))
 	} else {
-		s.stderr.Write(append(append(text[:0], head...), '\n'))
+		s.env.Files[2].Write(append(append(text[:0], head...), '\n'))
 	}
 }

@@ -25,7 +25,7 @@ type status struct {
 func openStatus(root fsys.OS, name string) (*status, error) {
 	f, err := root.Open(name, fsys.WRONLY|fsys.CREATE|syscall.O_NONBLOCK, 0600)
 	if err != nil {
-		return nil, strerr.Unable("create", name, err)
+		return nil, strerr.Named("create", name, err)
 	}
 	return &status{name: name, file: f}, nil
 }
