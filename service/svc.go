@@ -102,8 +102,12 @@ func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until ti
 	}
 	defer w.close()
 	w.until = until
+	// What is down now, and about to be started again, is not down for good
+	// before it has heard that it should be.
+	last := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once}))
+	goDown := g.isDown() && last >= 0 && orders[last] == Down
 	for _, s := range w.services {
-		s.told = true
+		s.told, s.unheard = true, goDown
 		switch err := control(s.dir, s.name, orders); {
 		case errors.Is(err, errNotRunning), errors.Is(err, unix.ENOENT):
 			env.Warn(err) // it may be as it is wanted all the same: down

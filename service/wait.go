@@ -86,7 +86,8 @@ type waited struct {
 	ok          *sys.FD // supervise/ok, which breaks when supervise goes; nil: there is none
 	first, last Status
 	reached     bool
-	told        bool // it has orders that it may not have read yet: what was before means nothing
+	told        bool // it was given orders: a failure from before means nothing
+	unheard     bool // one of them is to go down, and its status does not say so yet
 	failed      bool // it is down for good
 }
 
@@ -269,7 +270,8 @@ func (s *waited) look(g goal) error {
 	if err != nil {
 		return err
 	}
-	s.reached = g.reached(&s.first, &s.last, &now)
+	s.unheard = s.unheard && now.Want != Down && s.ok != nil
+	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard
 	s.failed = !g.isDown() && now.Phase == PhaseFailed && !(s.told && now.Stamp.Equal(s.first.Stamp))
 	if s.ok == nil && !g.isDown() {
 		s.reached = false // whatever runs, nobody supervises it

@@ -344,6 +344,24 @@ func TestSvcWaits(t *testing.T) {
 	}
 }
 
+// What is down until its next start has not gone down before it was told to.
+func TestSvcWaitsUntilHeard(t *testing.T) {
+	base, owner := supervised(t)
+	announce(t, owner, Status{Stamp: at(1), Want: Up, Phase: PhaseDelayed})
+	result := make(chan proctest.Result, 1)
+	go func() { result <- run(&Svc, base, "-wD", "-d", "s") }()
+	obey(t, owner, "d", Status{Stamp: at(1), Want: Up, Phase: PhaseDelayed}) // not heard
+	select {
+	case r := <-result:
+		t.Fatalf("it ended before: %+v", r)
+	case <-time.After(200 * time.Millisecond):
+	}
+	announce(t, owner, Status{Stamp: at(1), Want: Down})
+	if r := <-result; r.Status != 0 || r.Err != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestSvcWaitErrors(t *testing.T) {
 	base, owner := supervised(t)
 	usage := "svc: usage: svc " + Svc.Usage + "\n"
