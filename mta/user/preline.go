@@ -1,12 +1,9 @@
 package user
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
 
-	"paperpath/internal/child"
 	"paperpath/internal/opt"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
@@ -16,10 +13,6 @@ import (
 // Preline is the program preline(1): it gives procmail and its like the message
 // as they would find it in an mbox, with "From ", Return-Path and Delivered-To.
 var Preline = proc.Program{Name: "preline", Usage: "cmd [ arg ... ]", Run: preline}
-
-// preline's own buffer: what fits is not missed by a command that leaves the
-// rest unread and still succeeds; more is an error (substdio's SUBSTDIO_OUTSIZE).
-const prelineBuffer = 8192
 
 func preline(_ context.Context, env *proc.Env) error {
 	sys.IgnoreSIGPIPE()
@@ -52,47 +45,16 @@ func preline(_ context.Context, env *proc.Env) error {
 	if len(argv) == 0 {
 		return proc.ErrUsage
 	}
-	r, w, err := sys.Pipe()
-	if err != nil {
-		return strerr.Unable("create", "pipe", err)
-	}
-	p, err := child.Start(&child.Command{
-		Argv: argv, Vars: env.Vars, Dir: env.Dir,
-		Files:  append([]int{int(r.Fd())}, descriptors(env, 1, 2)...),
-		Script: true,
-	})
-	r.Close()
-	switch {
-	case err == nil:
-	case child.Exhausted(err):
-		return strerr.Unable("fork", "", err)
-	case strerr.Temporary(err):
-		return strerr.Unable("run", argv[0], err)
-	default:
-		return proc.Permanent(strerr.Unable("run", argv[0], err))
-	}
-	out := bufio.NewWriterSize(w, prelineBuffer)
+	head := ""
 	for _, line := range lines {
 		if line.on {
-			out.WriteString(line.text)
+			head += line.text
 		}
 	}
-	// Not through ReadFrom, which would write past the buffer.
-	_, err = io.Copy(struct{ io.Writer }{out}, struct{ io.Reader }{env.Files[0]})
-	if err != nil {
-		return strerr.Unable("copy", "input", err)
+	err := feed(env, argv, head, true)
+	var unable *strerr.Error
+	if errors.As(err, &unable) && unable.Verb == "run" && !strerr.Temporary(err) {
+		return proc.Permanent(err)
 	}
-	out.Flush() // a command that has enough is no failure
-	w.Close()
-	status, err := p.Wait()
-	switch {
-	case err != nil:
-		return strerr.Unable("wait", "", err)
-	case status.Crashed():
-		return errors.New("child crashed")
-	}
-	if status.Code() != 0 {
-		return proc.Exit(status.Code())
-	}
-	return nil
+	return err
 }

@@ -6,9 +6,13 @@
 //	|except PROGRAM …                PROGRAM's answer turned round
 //	|preline PROGRAM …               PROGRAM with the mbox header in front
 //
-// The programs are qmail-local's commands (qmail-command(8)): the message on
+// These programs are qmail-local's commands (qmail-command(8)): the message on
 // descriptor 0, its addresses in the environment, and the exit status says
-// what becomes of the delivery.
+// what becomes of the delivery. Others of the same kind are for people's scripts:
+//
+//	predate PROGRAM …                a Date field with the local time in front
+//	datemail …                       sendmail, with that
+//	mailsubj SUBJECT RECIPIENT …     a message with a subject
 package user
 
 import (
