@@ -58,7 +58,7 @@ func TestTree(t *testing.T) {
 		// A service with a logger, and one that writes to where svscan does.
 		c.service("web", "exec 2>&1\necho web begins\ntrap 'echo web ends; kill $!; exit' TERM\nwhile :; do sleep 1000 & wait $!; done\n")
 		c.service("web/log", "exec multilog t n3 /run/web\n")
-		c.service("plain", "echo to stdout\necho to stderr >&2\nexec sleep 2000\n")
+		c.service("plain", "(: >/writable) 2>/dev/null\necho to stdout\necho to stderr >&2\nexec sleep 2000\n")
 		c.service("off", "echo never >/run/never\n")
 		c.write("service/off/down", "", 0o644)
 		c.start()
@@ -91,6 +91,9 @@ func TestTree(t *testing.T) {
 		}
 		if c.read("run/never") != "" {
 			t.Error("a service with a file down ran")
+		}
+		if _, err := os.Stat(c.path("writable")); (err != nil) != c.spec.ReadOnly {
+			t.Errorf("writing to the root: %v, read-only: %v", err, c.spec.ReadOnly)
 		}
 		if c.spec.ReadOnly {
 			for _, name := range []string{"web/supervise", "web/log/supervise"} {
@@ -167,6 +170,43 @@ func TestDeafService(t *testing.T) {
 	c.until("it is up", func() bool { return c.read("run/up") != "" })
 	if status := c.stop(syscall.SIGTERM); status != 0 {
 		t.Errorf("status %d", status)
+	}
+}
+
+// A second signal to end kills what does not listen.
+func TestHurry(t *testing.T) {
+	c := newContainer(t)
+	c.service("deaf", "trap '' TERM\necho >/run/up\nwhile :; do sleep 1000; done\n")
+	c.service("told", "trap 'echo told; kill $!; exit' TERM\necho >/run/up2\nwhile :; do sleep 1000 & wait $!; done\n")
+	c.start()
+	c.until("both are up", func() bool { return c.read("run/up") != "" && c.read("run/up2") != "" })
+	c.must(c.cmd.Process.Signal(syscall.SIGTERM))
+	c.until("the end has begun", func() bool { return c.stdout() == "told\n" })
+	if status := c.stop(syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// Signals that are not for process 1 change nothing, and reach nobody else;
+// those that ask for the end are as good as TERM.
+func TestSignals(t *testing.T) {
+	for _, end := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+		c := newContainer(t)
+		c.service("s", "for s in HUP INT QUIT USR1 USR2 ALRM PIPE; do trap \"echo $s\" $s; done\n"+
+			"trap 'echo TERM; kill $!; exit' TERM\necho >/run/up\nwhile :; do sleep 1000 & wait $!; done\n")
+		c.start()
+		c.until("it is up", func() bool { return c.read("run/up") != "" })
+		for _, sig := range []syscall.Signal{
+			syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGPIPE, syscall.SIGWINCH, syscall.SIGCHLD,
+		} {
+			c.must(c.cmd.Process.Signal(sig))
+		}
+		if status := c.stop(end); status != 0 {
+			t.Errorf("%v: status %d", end, status)
+		}
+		if c.stdout() != "TERM\n" || c.stderr() != "" {
+			t.Errorf("%v: %q, %q", end, c.stdout(), c.stderr())
+		}
 	}
 }
 
