@@ -108,14 +108,27 @@ func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.E
 	s.mu.Unlock()
 	own := *env
 	own.Args = argv
-	own.Files[0], own.Files[1] = c.stream, c.stream
+	own.PID = c.number
+	for i, f := range own.Files[:2] {
+		if c.is(f) {
+			own.Files[i] = c.stream
+		}
+	}
 	return proc.Run(ctx, program, &own)
+}
+
+// is reports whether f is the connection. What else a program may have as
+// descriptor 0 or 1 are the pipes of another one, which stands between.
+func (c *connection) is(f proc.File) bool {
+	fd, ok := f.(*sys.FD)
+	return f == proc.File(c.stream) || ok && int(fd.Fd()) == c.fd
 }
 
 // spawn runs a file as a process.
 func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 	s := c.server
-	if s.settings.inside || c.stream != nil {
+	given := c.is(env.Files[0]) || c.is(env.Files[1])
+	if given && (s.settings.inside || c.stream != nil) {
 		// The mode is the connection's, and a process expects to wait.
 		unix.SetNonblock(c.fd, false)
 	}
@@ -130,7 +143,7 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 	})
 	if err != nil {
 		s.notSpawned()
-		if c.stream != nil {
+		if given && c.stream != nil {
 			unix.SetNonblock(c.fd, true)
 		}
 		return err

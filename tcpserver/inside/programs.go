@@ -5,6 +5,7 @@ import (
 	"paperpath/mta/queue"
 	"paperpath/mta/smtpd"
 	"paperpath/rblsmtpd"
+	"paperpath/tcpserver/filter"
 )
 
 // Programs returns the programs that PROGRAMS marks for this, by the import
@@ -14,5 +15,7 @@ func Programs() map[string]*proc.Program {
 	return map[string]*proc.Program{
 		"paperpath/cmd/qmail-smtpd": smtpd.Inside(pool),
 		"paperpath/cmd/rblsmtpd":    &rblsmtpd.Rblsmtpd,
+		"paperpath/cmd/recordio":    &filter.RecordioInside,
+		"paperpath/cmd/fixcrio":     &filter.FixcrioInside,
 	}
 }
