@@ -120,8 +120,8 @@ func (w *wait) open(name string) (_ *waited, err error) {
 		s.dir.Close()
 		return nil, strerr.Unable("open", name+"/supervise/ok", err)
 	}
-	// First the watch, then the look.
-	if w.watcher != nil && w.watcher.Add(w.files(s)) != nil {
+	// First the watch, then the look. Without supervise nothing comes any more.
+	if s.ok != nil && w.watcher != nil && w.watcher.Add(w.files(s)) != nil {
 		w.unwatch()
 	}
 	s.last.PID = -1 // neither up nor down
