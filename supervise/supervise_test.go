@@ -16,8 +16,6 @@ import (
 	"paperpath/test/bin"
 )
 
-func TestMain(m *testing.M) { bin.Main(m) }
-
 // running is a service under a real supervise.
 type running struct {
 	t    *testing.T
@@ -25,13 +23,16 @@ type running struct {
 	dir  *service.Dir
 	cmd  *exec.Cmd
 	said strings.Builder
+
+	killed bool
 }
 
-func start(t *testing.T, run string) *running {
-	x := &running{t: t, path: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(x.path, "run"), []byte(run), 0o755); err != nil {
-		t.Fatal(err)
-	}
+func start(t *testing.T, run string) *running { return started(t, map[string]string{"run": run}) }
+
+// startIn starts supervise for a directory.
+func startIn(t *testing.T, dir string) *running {
+	t.Helper()
+	x := &running{t: t, path: dir}
 	var err error
 	if x.dir, err = service.Open(&proc.Env{}, x.path); err != nil {
 		t.Fatal(err)
@@ -50,10 +51,17 @@ func start(t *testing.T, run string) *running {
 	return x
 }
 
+// kill ends supervise, but not the service, which has its descriptor 2 too.
+func (x *running) kill() {
+	x.cmd.Process.Kill()
+	x.cmd.Process.Wait()
+	x.killed = true
+}
+
 // end waits for supervise.
 func (x *running) end() {
 	x.t.Helper()
-	if x.cmd.ProcessState != nil {
+	if x.cmd.ProcessState != nil || x.killed {
 		return
 	}
 	ended := make(chan error, 1)

@@ -1,0 +1,215 @@
+package supervise
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"paperpath/service"
+	"paperpath/test/bin"
+)
+
+// asService makes the test binary a service that says with sd_notify's protocol
+// what the variable holds, and then sleeps.
+const asService = "PAPERPATH_TEST_NOTIFY"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(asService); text != "" {
+		notify(os.Getenv("NOTIFY_SOCKET"), text)
+		time.Sleep(time.Hour)
+	}
+	bin.Main(m)
+}
+
+func notify(address, text string) error {
+	c, err := net.Dial("unixgram", address)
+	if err == nil {
+		_, err = c.Write([]byte(text))
+		c.Close()
+	}
+	return err
+}
+
+// started starts a service of which the directory has some files.
+func started(t *testing.T, files map[string]string) *running {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return startIn(t, dir)
+}
+
+func (x *running) read(name string) string {
+	b, _ := os.ReadFile(filepath.Join(x.path, name))
+	return string(b)
+}
+
+func TestFinish(t *testing.T) {
+	x := started(t, map[string]string{
+		"run":    "#!/bin/sh\ntest -e second && exec sleep 1000\ntouch second\necho $$ >first\nexit 3\n",
+		"finish": "#!/bin/sh\npwd >where\necho \"$@\" >>finished\n",
+	})
+	first := func() string { return strings.TrimSpace(x.read("first")) }
+	x.until("up again", func() bool { s := x.status(); return s.PID != 0 && s.Restarts == 1 })
+	if got, want := x.read("finished"), "3 0 "+x.path+" "+first()+"\n"; got != want {
+		t.Errorf("finish got %q, want %q", got, want)
+	}
+	if got := x.read("where"); got != x.path+"\n" {
+		t.Errorf("finish ran in %q", got)
+	}
+	second := x.status().PID
+	x.order("dk")
+	x.until("down", func() bool { s := x.status(); return s.Phase == service.PhaseDown })
+	if got, want := x.read("finished"), "3 0 "+x.path+" "+first()+"\n256 9 "+x.path+" "+strconv.Itoa(second)+"\n"; got != want &&
+		got != strings.Replace(want, "256 9", "256 15", 1) {
+		t.Errorf("finish got %q, want %q", got, want)
+	}
+	if last := x.status().Last; !last.Known || last.Signal == 0 {
+		t.Errorf("last end: %+v", last)
+	}
+}
+
+// A finish that does not end is killed; one that exits 125 means it.
+func TestFinishTakesLong(t *testing.T) {
+	x := started(t, map[string]string{
+		"run":            "#!/bin/sh\nexit 0\n",
+		"finish":         "#!/bin/sh\necho x >>finished\nexec sleep 1000\n",
+		"timeout-finish": "100\n",
+	})
+	x.until("finished twice", func() bool { return len(x.read("finished")) >= 4 })
+	os.WriteFile(x.path+"/finish", []byte("#!/bin/sh\nexit 125\n"), 0o755)
+	x.until("failed", func() bool { return x.status().Phase == service.PhaseFailed })
+	if s := x.status(); s.Want != service.Down || s.PID != 0 || !s.Due.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestPermafail(t *testing.T) {
+	x := started(t, map[string]string{"run": "#!/bin/sh\necho x >>starts\nexit 100\n"})
+	x.until("started three times", func() bool { return len(x.read("starts")) >= 6 })
+	os.WriteFile(x.path+"/permafail", nil, 0o644)
+	x.until("failed", func() bool { return x.status().Phase == service.PhaseFailed })
+	if s := x.status(); s.Last != (service.Ending{Known: true, Code: 100}) {
+		t.Errorf("%+v", s)
+	}
+	before := x.read("starts")
+	x.order("u")
+	x.until("tried once more", func() bool { return x.read("starts") == before+"x\n" && x.status().Phase == service.PhaseFailed })
+}
+
+func TestNotificationFD(t *testing.T) {
+	x := started(t, map[string]string{
+		"run":             "#!/bin/sh\nuntil test -e go; do sleep 0.1; done\necho >&7\nexec 7>&-\nexec sleep 1000\n",
+		"notification-fd": "7\n",
+	})
+	x.until("starting", func() bool { s := x.status(); return s.PID != 0 && s.Phase == service.PhaseStarting })
+	// Who supervises it may change meanwhile.
+	x.kill()
+	before := x.status()
+	again := startIn(t, x.path)
+	os.WriteFile(x.path+"/go", nil, 0o644)
+	again.until("ready", func() bool { s := again.status(); return s.Phase == service.PhaseUp && !s.Ready.IsZero() })
+	if s := again.status(); s.PID != before.PID || s.Ready.Before(s.Stamp) {
+		t.Errorf("%+v, it was %+v", s, before)
+	}
+}
+
+func TestNotificationSocket(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := "#!/bin/sh\necho $NOTIFY_SOCKET >address\nuntil test -e go; do sleep 0.1; done\n"
+	x := started(t, map[string]string{
+		"run":                 run + asService + "='STATUS=well\nREADY=1' exec " + self + "\n",
+		"notification-socket": "",
+	})
+	x.until("starting", func() bool {
+		s := x.status()
+		return s.PID != 0 && s.Phase == service.PhaseStarting && x.read("address") != ""
+	})
+	address := strings.TrimSpace(x.read("address"))
+	if err := notify(address, "READY=1"); err != nil { // not by the service
+		t.Fatal(err)
+	}
+	x.kill()
+	x = startIn(t, x.path)
+	if err := notify(address, "READY=1"); err != nil { // nor to the next supervisor
+		t.Fatal(err)
+	}
+	x.order("h") // it is read after that
+	if s := x.status(); s.Phase != service.PhaseStarting {
+		t.Errorf("anybody can make it ready: %+v", s)
+	}
+	x.order("c")
+	os.WriteFile(x.path+"/go", nil, 0o644)
+	x.until("ready", func() bool { return x.status().Phase == service.PhaseUp })
+	// A child of the service may speak for it.
+	os.WriteFile(x.path+"/run", []byte(run+asService+"=STOPPING=1 "+self+" &\nwait\n"), 0o755)
+	x.order("k")
+	x.until("stopping", func() bool { return x.status().Phase == service.PhaseStopping })
+	exec.Command("sh", "-c", "kill -9 $(cat /proc/"+strconv.Itoa(x.status().PID)+"/task/*/children)").Run()
+}
+
+func TestDownSignalAndTimeoutKill(t *testing.T) {
+	x := started(t, map[string]string{
+		"run":          "#!/bin/sh\ntrap 'echo INT >>got' INT\ntrap '' TERM\nwhile :; do sleep 0.1; done\n",
+		"down-signal":  "INT\n",
+		"timeout-kill": "300\n",
+	})
+	x.until("up", func() bool { return x.status().PID != 0 })
+	time.Sleep(100 * time.Millisecond) // for the trap
+	x.order("d")
+	x.until("down", func() bool { return x.status().PID == 0 })
+	if s := x.status(); s.Last.Signal != int(syscall.SIGKILL) || x.read("got") != "INT\n" {
+		t.Errorf("%+v, got %q", s, x.read("got"))
+	}
+}
+
+// A supervise of its own waits for those beside it.
+func TestAfter(t *testing.T) {
+	base := t.TempDir()
+	for name, text := range map[string]string{
+		"db/run": "#!/bin/sh\nuntil test -e go; do sleep 0.1; done\necho >&3\nexec sleep 1000\n", "db/notification-fd": "3",
+		"web/run": "#!/bin/sh\nexec sleep 1000\n", "web/after": "db\n",
+	} {
+		os.MkdirAll(filepath.Dir(filepath.Join(base, name)), 0o755)
+		if err := os.WriteFile(filepath.Join(base, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	web := startIn(t, base+"/web")
+	web.until("waiting", func() bool { return web.status().Phase == service.PhaseWaiting })
+	db := startIn(t, base+"/db")
+	db.until("starting", func() bool { return db.status().PID != 0 })
+	if s := web.status(); s.Phase != service.PhaseWaiting {
+		t.Errorf("%+v", s)
+	}
+	os.WriteFile(base+"/db/go", nil, 0o644)
+	web.until("up", func() bool { return web.status().PID != 0 })
+}
+
+func TestCircle(t *testing.T) {
+	services := after{"a": {"b", "x"}, "b": {"c"}, "c": {"b", "a"}, "d": {"a"}, "e": {"e"}}
+	for _, c := range []struct{ name, next, want string }{
+		{"a", "b", "a b c a"}, {"a", "x", ""}, {"d", "a", ""}, {"e", "e", "e e"}, {"c", "b", "c b c"},
+	} {
+		if got := strings.Join(circle(services, c.name, c.next), " "); got != c.want {
+			t.Errorf("%s, %s: %q, want %q", c.name, c.next, got, c.want)
+		}
+	}
+}
+
+type after map[string][]string
+
+func (a after) Status(string) (s service.Status, ok bool) { return }
+func (a after) After(name string) []string                { return a[name] }
