@@ -24,6 +24,7 @@ build:
 	@mkdir -p bin
 	@echo 'building into bin/ (a minute or two the first time)'
 	@$(BUILD) -v -o bin/ ./cmd/... ./demo
+	@cd bin && for f in *-at; do ln -sf "$$f" "$${f%-at}@"; done # no Go package may have an @ in its path
 
 run: build
 	@exec bin/demo
