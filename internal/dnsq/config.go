@@ -21,6 +21,7 @@ const (
 	maxTimeout = 30  // seconds a question may wait, resolv.conf(5)
 	maxTries   = 5   // resolv.conf(5)
 	maxAge     = 600 // seconds until the file is read again, dns_rcip.c
+	maxNdots   = 15  // resolv.conf(5)
 	maxFile    = 64 << 10
 )
 
@@ -29,6 +30,8 @@ type config struct {
 	timeout time.Duration // of one question to one server
 	tries   int           // times that all servers are asked
 	rotate  bool          // begin with any of them
+	search  []string      // domains of short names
+	ndots   int           // dots that make a name complete enough to be tried first
 	read    time.Time     // when; zero is never
 }
 
@@ -60,6 +63,14 @@ func load(vars proc.Vars, file string) (config, error) {
 	if len(c.servers) == 0 {
 		c.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsPort)}
 	}
+	if local, ok := vars.Get("LOCALDOMAIN"); ok {
+		c.search = strings.Fields(local)
+	} else if c.search == nil {
+		host, _ := os.Hostname() // without one nothing is searched
+		if _, domain, ok := strings.Cut(host, "."); ok {
+			c.search = []string{domain}
+		}
+	}
 	return c, nil
 }
 
@@ -75,7 +86,7 @@ func readFile(name string) (string, error) {
 
 // parseConf reads resolv.conf(5).
 func parseConf(text string) config {
-	c := config{timeout: 5 * time.Second, tries: 2}
+	c := config{timeout: 5 * time.Second, tries: 2, ndots: 1}
 	for line := range strings.SplitSeq(text, "\n") {
 		f := strings.Fields(line)
 		if len(f) < 2 {
@@ -86,12 +97,18 @@ func parseConf(text string) config {
 			if a, ok := parseIP(f[1]); ok && len(c.servers) < maxServers {
 				c.servers = append(c.servers, netip.AddrPortFrom(a, dnsPort))
 			}
+		case "domain":
+			c.search = f[1:2]
+		case "search":
+			c.search = f[1:]
 		case "options":
 			for _, o := range f[1:] {
 				if v, ok := strings.CutPrefix(o, "timeout:"); ok {
-					c.timeout = time.Duration(bounded(v, maxTimeout, 5)) * time.Second
+					c.timeout = time.Duration(bounded(v, 1, maxTimeout, 5)) * time.Second
 				} else if v, ok := strings.CutPrefix(o, "attempts:"); ok {
-					c.tries = bounded(v, maxTries, 2)
+					c.tries = bounded(v, 1, maxTries, 2)
+				} else if v, ok := strings.CutPrefix(o, "ndots:"); ok {
+					c.ndots = bounded(v, 0, maxNdots, 1)
 				} else if o == "rotate" {
 					c.rotate = true
 				}
@@ -101,12 +118,36 @@ func parseConf(text string) config {
 	return c
 }
 
-func bounded(s string, most, otherwise int) int {
+func bounded(s string, least, most, otherwise int) int {
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
+	if err != nil || n < least {
 		return otherwise
 	}
 	return min(n, most)
+}
+
+// Search returns the names that one may stand for, in the order in which
+// res_search(3) tries them: itself, and itself in each domain that resolv.conf(5)
+// searches, or $LOCALDOMAIN, or in this host's own. A dot at the end says that
+// there is nothing to search.
+func (r *Resolver) Search(name string) ([]string, error) {
+	if strings.HasSuffix(name, ".") {
+		return []string{name}, nil
+	}
+	c, err := r.current()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, domain := range c.search {
+		if domain = strings.Trim(domain, "."); domain != "" {
+			names = append(names, name+"."+domain)
+		}
+	}
+	if strings.Count(name, ".") >= c.ndots {
+		return append([]string{name}, names...), nil
+	}
+	return append(names, name), nil
 }
 
 // parseCacheIP reads DNSCACHEIP. dns_rcip.c accepts addresses one behind the

@@ -82,8 +82,8 @@ type Resolver struct {
 //
 // Servers are those of $DNSCACHEIP, else those of /etc/resolv.conf, else
 // 127.0.0.1; see resolv.conf(5) for "nameserver" and for "options" timeout,
-// attempts and rotate. "search" and "domain" do not count: every name is
-// complete. Sixteen servers at most are used.
+// attempts and rotate. "search" and "domain" count for the method Search alone:
+// every name that is asked about is complete. Sixteen servers at most are used.
 //
 // DNSCACHEIP is an address or several, with dots or spaces between them as in
 // djb's library. Ours: an address may have a port, 127.0.0.1:5353 or
@@ -174,6 +174,17 @@ func (r *Resolver) PTR(ctx context.Context, addr netip.Addr) ([]string, error) {
 	return whole(list, err)
 }
 
+// CNAME returns the name of which one is an alias.
+func (r *Resolver) CNAME(ctx context.Context, name string) (string, error) {
+	target := ""
+	err := r.lookup(ctx, name, dnsmessage.TypeCNAME, func(_ uint16, p *dnsmessage.Parser) error {
+		rr, err := p.CNAMEResource()
+		target = toDomain(rr.CNAME).dots()
+		return err
+	})
+	return target, err
+}
+
 // TXT returns the text records of a name, the strings of each joined. They
 // hold any bytes.
 func (r *Resolver) TXT(ctx context.Context, name string) ([]string, error) {
@@ -240,6 +251,8 @@ func typeName(qtype dnsmessage.Type) string {
 		return "A"
 	case dnsmessage.TypeAAAA:
 		return "AAAA"
+	case dnsmessage.TypeCNAME:
+		return "CNAME"
 	case dnsmessage.TypeMX:
 		return "MX"
 	case dnsmessage.TypePTR:

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
 )
@@ -165,6 +166,8 @@ func TestRecordsOfEachType(t *testing.T) {
 			return wire(records(q, 0, "example.org. AAAA 2001:db8::1"))
 		case dns.TypeTXT:
 			return wire(records(q, 0, `example.org. TXT "one " "two" "\200"`))
+		case dns.TypeCNAME:
+			return wire(records(q, 0, "example.org. CNAME A.example.org.", "a.example.org. CNAME b.example.org."))
 		case dns.TypePTR:
 			return wire(records(q, 0, q.Question[0].Name+` PTR a\010b.Example.org.`))
 		}
@@ -180,6 +183,9 @@ func TestRecordsOfEachType(t *testing.T) {
 	}
 	if got, err := r.TXT(ctx, "example.org"); err != nil || !slices.Equal(got, []string{"one two\xc8"}) {
 		t.Errorf("TXT: %q, %v", got, err)
+	}
+	if got, err := r.CNAME(ctx, "example.org"); err != nil || got != "a.example.org" {
+		t.Errorf("CNAME: %q, %v", got, err)
 	}
 	for _, a := range []string{"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"} {
 		if got, err := r.PTR(ctx, netip.MustParseAddr(a)); err != nil || !slices.Equal(got, []string{`a\012b.example.org`}) {
@@ -368,6 +374,30 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("got %v, %v; want %v, %v", got, err, c.want, c.err)
 			}
 		})
+	}
+}
+
+// The poller may know of a connection before anybody waits for it.
+func TestConnectedBeforeWaiting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	s := &socket{File: os.NewFile(uintptr(fd), "test")}
+	defer s.File.Close()
+	time.Sleep(100 * time.Millisecond)
+	s.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := s.connected(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -650,6 +680,50 @@ func TestResolvConf(t *testing.T) {
 	}
 	if c = parseConf("options timeout:0 attempts:x timeout:"); c.timeout != 5*time.Second || c.tries != 2 {
 		t.Errorf("bad options: timeout %v, tries %d", c.timeout, c.tries)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	for _, c := range []struct {
+		conf, local, name string
+		want              []string
+	}{
+		{"search b.example example", "", "a", []string{"a.b.example", "a.example", "a"}},
+		{"search b.example example", "", "a.b", []string{"a.b", "a.b.b.example", "a.b.example"}},
+		{"search b.example example", "", "a.", []string{"a."}},
+		{"search b.example example\noptions ndots:2", "", "a.b", []string{"a.b.b.example", "a.b.example", "a.b"}},
+		{"search b.example\noptions ndots:0", "", "a", []string{"a", "a.b.example"}},
+		{"domain b.example x\nsearch example.", "", "a", []string{"a.example", "a"}},
+		{"search example\ndomain b.example x", "", "a", []string{"a.b.example", "a"}},
+		{"search .", "", "a", []string{"a"}},
+		{"search example", "x.example y.example", "a", []string{"a.x.example", "a.y.example", "a"}},
+	} {
+		file := t.TempDir() + "/resolv.conf"
+		if err := os.WriteFile(file, []byte(c.conf), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := New(nil)
+		if r.file = file; c.local != "" {
+			r.vars = proc.Vars{"LOCALDOMAIN=" + c.local}
+		}
+		if got, err := r.Search(c.name); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%q, %q: %s is %q, %v; want %q", c.conf, c.local, c.name, got, err, c.want)
+		}
+	}
+	r := New(nil) // the host's own domain, or none
+	r.file = t.TempDir() + "/absent"
+	host, _ := os.Hostname()
+	want := []string{"a"}
+	if _, domain, ok := strings.Cut(host, "."); ok {
+		want = []string{"a." + domain, "a"}
+	}
+	if got, err := r.Search("a"); err != nil || !slices.Equal(got, want) {
+		t.Errorf("on %s: %q, %v; want %q", host, got, err, want)
+	}
+	r = New(nil)
+	r.file = t.TempDir() // a directory
+	if got, err := r.Search("a"); err == nil {
+		t.Errorf("without a file that can be read: %q", got)
 	}
 }
 

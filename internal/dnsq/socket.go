@@ -59,28 +59,28 @@ func (s *socket) Close() error {
 	return s.File.Close()
 }
 
-// connected waits until a connection is made, or is not.
+// connected waits until a connection is made, or is not. Each time it must look:
+// Write forgets what the poller said before, and the poller says it once.
 func (s *socket) connected() error {
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return err
 	}
-	var errno int
 	var failed error
-	waited := false
 	err = raw.Write(func(fd uintptr) bool {
-		if !waited {
-			waited = true
-			return false
-		}
+		var errno int
 		errno, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
-		return true
+		if failed == nil && errno != 0 {
+			failed = unix.Errno(errno)
+		}
+		if failed != nil {
+			return true
+		}
+		_, err := unix.Getpeername(int(fd))
+		return err != unix.ENOTCONN
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case failed == nil && errno != 0:
-		return unix.Errno(errno)
 	}
 	return failed
 }
