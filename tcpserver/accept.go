@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -87,7 +88,7 @@ func (s *server) serve(ready func()) error {
 		// Each creates its processes itself: handing connections to other
 		// goroutines costs a tenth of the throughput. Creating one keeps a
 		// processor busy.
-		accepters = max(2, runtime.GOMAXPROCS(0))
+		accepters = min(max(2, runtime.GOMAXPROCS(0)), int(min(s.maxHeld, math.MaxInt32)))
 	}
 	if !s.settings.inside {
 		go s.reap()

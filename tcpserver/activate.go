@@ -10,6 +10,7 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/tcp"
 )
 
 // A supervisor may open the sockets itself and hand them over at the start
@@ -64,6 +65,6 @@ func listening(fd int) error {
 			return errors.New("it does not accept connections")
 		}
 	}
-	_, err := localAddr(fd) // of a family that is known
+	_, err := tcp.Local(fd) // of a family that is known
 	return err
 }

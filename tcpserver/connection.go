@@ -16,7 +16,9 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/internal/tcp"
 	"paperpath/tcprules"
+	"paperpath/tcpserver/ident"
 	"paperpath/tcpserver/proxy"
 	"paperpath/tcpserver/ucspi"
 )
@@ -94,7 +96,7 @@ func (c *connection) prepare() (err error) {
 	if !s.delay {
 		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
-	if c.Local.Addr, err = localAddr(c.fd); err != nil {
+	if c.Local.Addr, err = tcp.Local(c.fd); err != nil {
 		return strerr.Unable("get", "local address", err)
 	}
 	ctx := context.Background()
@@ -143,6 +145,9 @@ func (c *connection) readProxy() (named bool, err error) {
 	return true, c.stream.SetReadDeadline(time.Time{})
 }
 
+// identMax is how much of the ident server's answer counts (remoteinfo.c).
+const identMax = 257
+
 // lookUp asks for names. None of them is necessary.
 func (c *connection) lookUp(ctx context.Context, proxied bool) {
 	s := c.server
@@ -158,7 +163,7 @@ func (c *connection) lookUp(ctx context.Context, proxied bool) {
 		}
 	}
 	if s.remoteInfo && !proxied { // only the proxy could ask
-		c.Info, c.HasInfo = ident(ctx, c.Local.Addr, c.Remote.Addr, s.timeout)
+		c.Info, c.HasInfo = ident.Ask(ctx, c.Local.Addr, c.Remote.Addr, s.timeout, identMax)
 	}
 }
 

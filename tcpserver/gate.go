@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"paperpath/internal/tcp"
 )
 
 // gate waits for connections on several sockets, and for the end of waiting.
@@ -69,11 +71,11 @@ func (g *gate) accept(nonblock bool) (fd int, remote netip.AddrPort, err error) 
 			fd, sa, err := unix.Accept4(int(g.ready[0].Fd), flags)
 			switch err {
 			case nil:
-				remote, ok := addrPort(sa)
+				remote, err := tcp.AddrPort(sa)
 				if g.several {
 					g.ready = g.ready[1:] // the others get their turn
 				}
-				if ok {
+				if err == nil {
 					return fd, remote, nil
 				}
 				unix.Close(fd)

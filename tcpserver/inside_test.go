@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
+	"paperpath/internal/tcp"
 	"paperpath/tcpserver/inside"
 	"paperpath/test/bin"
 )
@@ -71,7 +73,7 @@ func serveInside(t *testing.T, limit uint64, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	local, err := localAddr(fd)
+	local, err := tcp.Local(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +233,7 @@ func TestNumbers(t *testing.T) {
 }
 
 // smtpServer runs the real tcpserver -i with the real qmail-smtpd.
-func smtpServer(t *testing.T, port string) *running {
+func smtpServer(t *testing.T, port string, options ...string) *running {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(dir+"/control", 0o755); err != nil {
@@ -241,7 +243,8 @@ func smtpServer(t *testing.T, port string) *running {
 		t.Fatal(err)
 	}
 	r := &running{dir: dir}
-	r.cmd = exec.Command(filepath.Join(bin.Dir(t), "tcpserver"), "-i1vRHl0", "127.0.0.1", port, "qmail-smtpd")
+	r.cmd = exec.Command(filepath.Join(bin.Dir(t), "tcpserver"),
+		slices.Concat(options, []string{"-i1vRHl0", "127.0.0.1", port, "qmail-smtpd"})...)
 	r.cmd.Env = []string{"PATH=" + bin.Dir(t) + ":/bin:/usr/bin", "QMAILHOME=" + dir}
 	log, err := os.Create(dir + "/log") // not a pipe: the worker outlives the server
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/internal/tcp"
 )
 
 // sockets are what a server listens on.
@@ -45,7 +46,7 @@ func listen(env *proc.Env, set *settings, resolver *dnsq.Resolver, host, service
 		return nil, err
 	}
 	if set.printPort {
-		local, err := localAddr(l.clients[0])
+		local, err := tcp.Local(l.clients[0])
 		if err != nil {
 			return nil, strerr.Unable("get", "local address", err)
 		}
@@ -56,7 +57,7 @@ func listen(env *proc.Env, set *settings, resolver *dnsq.Resolver, host, service
 
 // open gets the sockets: from the caller, from the server before, or new ones.
 func (l *sockets) open(env *proc.Env, set *settings, resolver *dnsq.Resolver, host, service string) error {
-	port, ok := lookupPort(service)
+	port, ok := tcp.Port(service)
 	if !ok {
 		return errors.New("unable to figure out port number for " + strerr.Clean(service))
 	}
@@ -119,7 +120,7 @@ func bind(addr netip.AddrPort, backlog uint64) (fd int, err error) {
 		// "::" is everything, IPv4 too, whatever the system's default.
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
-	if err = unix.Bind(fd, sockaddr(addr)); err != nil {
+	if err = unix.Bind(fd, tcp.Sockaddr(addr)); err != nil {
 		err = strerr.Unable("bind", "", err)
 	} else if err = unix.Listen(fd, int(min(backlog, math.MaxInt32))); err != nil {
 		err = strerr.Unable("listen", "", err)

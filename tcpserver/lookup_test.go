@@ -1,7 +1,6 @@
 package tcpserver
 
 import (
-	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -19,50 +18,6 @@ func TestLogged(t *testing.T) {
 			t.Errorf("%q: %q", s, got)
 		}
 	}
-}
-
-func TestLookupPort(t *testing.T) {
-	for s, want := range map[string]uint16{"25": 25, "025": 25, "0": 0, "": 0, "65535": 65535} {
-		if got, ok := lookupPort(s); !ok || got != want {
-			t.Errorf("%q: %d, %v", s, got, ok)
-		}
-	}
-	for _, s := range []string{"65536", "99999999999999999999999", "-1", "25x", "#", "tcp"} {
-		if got, ok := lookupPort(s); ok {
-			t.Errorf("%q: %d", s, got)
-		}
-	}
-}
-
-func TestIdent(t *testing.T) {
-	long := strings.Repeat("q", 1000)
-	for _, tt := range []struct {
-		answer, info string
-		ok           bool
-	}{
-		{"4000 , 25 : USERID : UNIX : joe\r\n", "joe", true},
-		{"1,2:USERID:UNIX:a:b c\td\r\n", "a:bcd", true},
-		{":::\n", "", true},
-		{"x\n", "", true},
-		{":::joe\x00x\n", "joe", true},
-		{":::" + long + "\n", long[:identMax], true},
-		{":::joe", "", false},
-		{"", "", false},
-		{long + long + long + long + long, "", false},
-	} {
-		if info, ok := parseIdent(strings.NewReader(tt.answer)); info != tt.info || ok != tt.ok {
-			t.Errorf("%.40q: %q, %v", tt.answer, info, ok)
-		}
-	}
-}
-
-func FuzzIdent(f *testing.F) {
-	f.Add([]byte("4000 , 25 : USERID : UNIX : joe\r\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if info, ok := parseIdent(bytes.NewReader(b)); len(info) > identMax || strings.ContainsAny(info, "\x00\n \t\r") || !ok && info != "" {
-			t.Errorf("%q: %q, %v", b, info, ok)
-		}
-	})
 }
 
 func FuzzParseIPv4(f *testing.F) {

@@ -11,6 +11,7 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/internal/tcp"
 )
 
 // With -K a server is replaced without a client noticing: the next one gets the
@@ -73,7 +74,8 @@ func (l *sockets) takeOver(name string, addresses []netip.AddrPort) error {
 }
 
 func ask(fd int, name string) (fds []int, err error) {
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+	err = uninterrupted(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: name}) })
+	if err != nil {
 		return nil, err
 	}
 	timeout := unix.NsecToTimeval(replaceTimeout.Nanoseconds())
@@ -81,7 +83,11 @@ func ask(fd int, name string) (fds []int, err error) {
 		return nil, err
 	}
 	rights := make([]byte, unix.CmsgSpace(4*maxSockets))
-	_, n, _, _, err := unix.Recvmsg(fd, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+	var n int
+	err = uninterrupted(func() error {
+		_, n, _, _, err = unix.Recvmsg(fd, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	if err != nil || n == 0 {
 		return nil, err
 	}
@@ -105,7 +111,7 @@ func wanted(fds []int, addresses []netip.AddrPort) bool {
 		return false
 	}
 	for i, fd := range fds {
-		local, err := localAddr(fd)
+		local, err := tcp.Local(fd)
 		if err != nil || listening(fd) != nil {
 			return false
 		}
@@ -152,24 +158,38 @@ func (l *sockets) handTo(fd int) bool {
 		return false
 	}
 	rights := unix.UnixRights(slices.Concat([]int{l.replacement}, l.clients)...)
-	if unix.Sendmsg(fd, []byte{0}, rights, nil, unix.MSG_NOSIGNAL) != nil {
+	err = uninterrupted(func() error { return unix.Sendmsg(fd, []byte{0}, rights, nil, unix.MSG_NOSIGNAL) })
+	if err != nil {
 		return false
 	}
 	// Without an answer the next server has failed, and this one goes on.
-	n, err := unix.Read(fd, make([]byte, 1))
+	var n int
+	err = uninterrupted(func() error {
+		n, err = unix.Read(fd, make([]byte, 1))
+		return err
+	})
 	return n == 1 && err == nil
 }
 
+// uninterrupted repeats a call that a signal interrupted: on a socket with a
+// timeout the kernel does not, and the Go runtime sends itself signals.
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // leaveKeeper starts the keeper.
-func (l *sockets) leaveKeeper(env *proc.Env, files [8]proc.File) error {
+func (l *sockets) leaveKeeper(env *proc.Env) error {
 	self, err := child.Self()
 	if err != nil {
 		return strerr.Unable("find", "own program", err)
 	}
-	fds := descriptors(&files)
-	for i := 3; i < len(fds); i++ {
-		fds[i] = -1
-	}
+	// Nothing else: whoever waits for the end of our output is not to wait for
+	// the keeper.
+	fds := slices.Repeat([]int{-1}, keeperReplacement)
 	_, err = child.Start(&child.Command{
 		Argv:  append([]string{keeperName}, env.Args[1:]...),
 		Path:  self,

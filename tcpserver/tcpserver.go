@@ -4,7 +4,7 @@
 //
 //	options.go     what the command line says
 //	listen.go      as root, if at all: bind, listen, drop rights
-//	address.go     names and numbers of hosts and ports
+//	address.go     names and numbers of hosts
 //	activate.go    sockets from a supervisor
 //	replace.go     -K: sockets from the server before, for the one after
 //	worker.go      -i: a process for the connections
@@ -15,7 +15,6 @@
 //	reap.go        its end
 //	end.go         the end of the server
 //	log.go         lines; status.go numbers
-//	ident.go       the client's ident server (RFC 1413)
 //
 // A connection's life, and what is logged with -v:
 //
@@ -100,7 +99,7 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	select {
 	case <-term:
 		if l.replacement >= 0 {
-			if err := l.leaveKeeper(env, files); err != nil {
+			if err := l.leaveKeeper(env); err != nil {
 				env.Warn(err)
 			}
 		}

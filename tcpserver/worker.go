@@ -46,8 +46,7 @@ func employ(set *settings, env *proc.Env, files [8]proc.File, l *sockets, term <
 	if err != nil {
 		return strerr.Unable("create", "socket", err)
 	}
-	ours, theirs := sys.NewFD(pair[0]), sys.NewFD(pair[1])
-	defer ours.Close()
+	ours, theirs := sys.NewFD(pair[0]), sys.NewFD(pair[1]) // ours ends with this process
 	worker, err := child.Start(&child.Command{
 		Argv:  append([]string{workerName}, env.Args[1:]...),
 		Path:  self,
@@ -73,7 +72,7 @@ func employ(set *settings, env *proc.Env, files [8]proc.File, l *sockets, term <
 	case <-term:
 		if l.replacement >= 0 {
 			l.shared = true
-			if err := l.leaveKeeper(env, files); err != nil {
+			if err := l.leaveKeeper(env); err != nil {
 				env.Warn(err)
 			}
 		}

@@ -117,7 +117,7 @@ func named(sa unix.Sockaddr, err error) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	return addrPort(sa)
+	return AddrPort(sa)
 }
 
 // Sockaddr returns an address as the kernel has it. The zone of a link-local
@@ -145,9 +145,9 @@ func zoneID(zone string) uint32 {
 	return ifr.Uint32()
 }
 
-// addrPort is the inverse of Sockaddr. The zone is a number; an IPv4 address on
+// AddrPort is the inverse of Sockaddr. The zone is a number; an IPv4 address on
 // an IPv6 socket is an IPv4 address.
-func addrPort(sa unix.Sockaddr) (netip.AddrPort, error) {
+func AddrPort(sa unix.Sockaddr) (netip.AddrPort, error) {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
