@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
 )
@@ -374,30 +373,6 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("got %v, %v; want %v, %v", got, err, c.want, c.err)
 			}
 		})
-	}
-}
-
-// The poller may know of a connection before anybody waits for it.
-func TestConnectedBeforeWaiting(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
-	if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
-		t.Fatal(err)
-	}
-	s := &socket{File: os.NewFile(uintptr(fd), "test")}
-	defer s.File.Close()
-	time.Sleep(100 * time.Millisecond)
-	s.SetDeadline(time.Now().Add(5 * time.Second))
-	if err := s.connected(); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -97,3 +97,29 @@ func TestPort(t *testing.T) {
 		}
 	}
 }
+
+// The poller, which says things once, may have said that the connection is made
+// before anybody waits for it.
+func TestConnectedBeforeWaiting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	remote := netip.MustParseAddrPort(l.Addr().String())
+	fd, err := Socket(remote.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Connect(fd, Sockaddr(remote)); err != nil && err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close()
+	time.Sleep(50 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := connected(ctx, f); err != nil {
+		t.Error(err)
+	}
+}
