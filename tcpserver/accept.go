@@ -1,7 +1,6 @@
 package tcpserver
 
 import (
-	"math"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -73,6 +72,9 @@ func newServer(set *settings, env *proc.Env, files [8]proc.File, clients []int, 
 	return s
 }
 
+// maxAccepters bounds the processes that are created at a time.
+const maxAccepters = 16
+
 // maxDirectBanner is what a new connection takes without waiting for its client.
 const maxDirectBanner = 1 << 10
 
@@ -88,7 +90,7 @@ func (s *server) serve(ready func()) error {
 		// Each creates its processes itself: handing connections to other
 		// goroutines costs a tenth of the throughput. Creating one keeps a
 		// processor busy.
-		accepters = min(max(2, runtime.GOMAXPROCS(0)), int(min(s.maxHeld, math.MaxInt32)))
+		accepters = min(runtime.GOMAXPROCS(0), maxAccepters, int(min(s.maxHeld, maxAccepters)))
 	}
 	if !s.settings.inside {
 		go s.reap()

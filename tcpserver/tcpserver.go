@@ -116,13 +116,14 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 }
 
 // tune makes the Go runtime fit for a process that does little but create
-// others. Creating one stops a processor of the runtime's until execve is through,
-// while the machine's is free for others: it may have twice as many. And the heap
-// may grow by little before garbage is collected, which keeps an idle server
-// below 8 MB.
+// others. Creating one stops a processor of the runtime's until execve is
+// through, while the machine's is free: it may have several times as many. The
+// heap may grow by little before garbage is collected, which keeps an idle
+// server below 8 MB.
 func tune() {
 	const gcPercent = 40
-	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	n := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(min(4*n, n+maxAccepters))
 	debug.SetGCPercent(gcPercent)
 }
 
