@@ -38,13 +38,14 @@ func LookupGroups(user string) ([]int, error) { return system.memberships(user) 
 // sources that /etc/nsswitch.conf names (LDAP, sssd, NIS) speak protocols that
 // only the C library's modules know, so getent(1) is asked for those.
 type accounts struct {
-	passwd, groups string
-	nsswitch       string
-	getent         string
+	passwd, shadow, groups string
+	nsswitch               string
+	getent                 string
 }
 
 var system = accounts{
 	passwd:   "/etc/passwd",
+	shadow:   "/etc/shadow",
 	groups:   "/etc/group",
 	nsswitch: "/etc/nsswitch.conf",
 	getent:   "/usr/bin/getent",

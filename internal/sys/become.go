@@ -27,3 +27,13 @@ func BecomeUser(uid int) error {
 	}
 	return nil
 }
+
+// BecomeCaller gives up, for good, the rights that the set-id bits of this
+// program's file gave it beyond those of its caller.
+func BecomeCaller() error {
+	uid, gid := unix.Getuid(), unix.Getgid()
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return err
+	}
+	return syscall.Setresuid(uid, uid, uid)
+}
