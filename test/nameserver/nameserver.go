@@ -5,6 +5,7 @@
 //	!fail name          SERVFAIL
 //	!refuse name        REFUSED
 //	!silent name        no answer at all
+//	!silent name AAAA   the same to questions about one type only
 //	!wait name 50ms     the answer takes this long
 //	!truncate name      over UDP the answer is cut
 //	!forge name         before the answer over UDP comes one with another id
@@ -40,8 +41,9 @@ type Server struct {
 }
 
 type conduct struct {
-	what string
-	wait time.Duration
+	what  string
+	qtype uint16 // 0 is any
+	wait  time.Duration
 }
 
 // Start starts a server on address, whose port may be 0. Each question is
@@ -96,11 +98,14 @@ func (s *Server) load(zone string) error {
 		case line[0] == '!':
 			f := append(strings.Fields(line[1:]), "", "0")
 			c := conduct{what: f[0]}
-			if c.what == "wait" {
+			switch c.what {
+			case "wait":
 				var err error
 				if c.wait, err = time.ParseDuration(f[2]); err != nil {
 					return fmt.Errorf("%s: %w", line, err)
 				}
+			case "silent":
+				c.qtype = dns.StringToType[f[2]]
 			}
 			s.conduct[key(f[1])] = c
 		default:
@@ -146,6 +151,9 @@ func (s *Server) answer(w dns.ResponseWriter, q *dns.Msg) {
 	s.fill(m, name, qtype)
 	overUDP := w.RemoteAddr().Network() == "udp"
 	c, _ := find(s.conduct, name)
+	if c.qtype != 0 && c.qtype != qtype {
+		c = conduct{}
+	}
 	select {
 	case <-time.After(c.wait):
 	case <-s.done:
