@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"paperpath/internal/dnsq"
 	"paperpath/internal/strerr"
@@ -34,6 +35,9 @@ func lookupHost(resolver *dnsq.Resolver, host string) (netip.Addr, error) {
 	}
 	ctx := context.Background()
 	ips, err := resolver.A(ctx, host)
+	if !dnsq.IsName(host) {
+		err = syscall.EPROTO // C's DNS library cannot ask such a question
+	}
 	if errors.Is(err, dnsq.ErrNone) {
 		ips, err = resolver.AAAA(ctx, host)
 	}

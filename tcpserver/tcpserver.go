@@ -44,12 +44,12 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Tcpserver is tcpserver(1).
+// Tcpserver is tcpserver(1). Its usage line is C's, letter for letter; the manual
+// page has the options that it does not name.
 var Tcpserver = proc.Program{
 	Name: "tcpserver",
-	Usage: "[ -1iLUXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] " +
-		"[ -b backlog ] [ -l localname ] [ -t timeout ] [ -C limit[:message] ] [ -y networks ] [ -T seconds ] " +
-		"[ -S socket ] [ -K socket ] host port program",
+	Usage: "[ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] " +
+		"[ -b backlog ] [ -l localname ] [ -t timeout ] host port program",
 	Run: tcpserver,
 }
 

@@ -483,6 +483,7 @@ func TestCannotStart(t *testing.T) {
 		{[]string{"0", "65536", "x"}, 111, "tcpserver: fatal: unable to figure out port number for 65536\n"},
 		{[]string{"1.2.3", "0", "x"}, 111, "tcpserver: fatal: no IP address for 1.2.3\n"},
 		{[]string{"none.example", "0", "x"}, 111, "tcpserver: fatal: no IP address for none.example\n"},
+		{[]string{strings.Repeat("l", 64) + ".", "0", "x"}, 111, "tcpserver: fatal: temporarily unable to figure out IP address for " + strings.Repeat("l", 64) + ".: protocol error\n"},
 		{[]string{"192.0.2.1", "0", "x"}, 111, "tcpserver: fatal: unable to bind: address not available\n"},
 		{[]string{"[127.000.000.001]", usedPort, "x"}, 111, "tcpserver: fatal: unable to bind: address already used\n"},
 		{[]string{"-u", "no-such-user", "0", "0", "x"}, 111, "tcpserver: fatal: unable to figure out uid of no-such-user: no such account\n"},
