@@ -17,28 +17,26 @@ import (
 )
 
 // QmailNewmrh is the program qmail-newmrh(8).
-var QmailNewmrh = proc.Program{Name: "qmail-newmrh", Run: newmrh}
+var QmailNewmrh = proc.Program{Name: "qmail-newmrh", Run: func(_ context.Context, env *proc.Env) error {
+	return compileAt(env, "control/morercpthosts")
+}}
 
-func newmrh(_ context.Context, env *proc.Env) error {
+// compileAt compiles a list of the qmail home directory.
+func compileAt(env *proc.Env, source string) error {
 	home := layout.Home(env.Vars)
 	fs := fsys.OS{Root: home}
 	if _, err := fs.Stat("control/."); err != nil {
 		return strerr.Unable("chdir to", home, err)
 	}
-	return compile(fs)
+	return compile(fs, source)
 }
 
-const (
-	source  = "control/morercpthosts"
-	scratch = source + ".tmp"
-	table   = source + ".cdb"
+const maxLine = 64 << 10 // no domain and no address is longer
 
-	maxLine = 64 << 10 // no domain is longer
-)
-
-// compile makes the database of control/morercpthosts. Until it is whole and on
-// the disk the old one stays.
-func compile(fs fsys.FS) error {
+// compile makes the database of the file source. Until it is whole and on the
+// disk the old one stays.
+func compile(fs fsys.FS, source string) error {
+	scratch, table := source+".tmp", source+".cdb"
 	text, err := fs.Open(source, fsys.RDONLY, 0)
 	if err != nil {
 		return strerr.Unable("read", source, err)
@@ -49,7 +47,7 @@ func compile(fs fsys.FS) error {
 		return strerr.Unable("write to", scratch, err)
 	}
 	defer tmp.Close()
-	err = cdb.Write(tmp, func(w *cdb.Writer) error { return add(w, bufio.NewReader(text)) })
+	err = cdb.Write(tmp, func(w *cdb.Writer) error { return add(w, source, bufio.NewReader(text)) })
 	var unread *strerr.Error
 	if errors.As(err, &unread) {
 		return err
@@ -69,16 +67,16 @@ func compile(fs fsys.FS) error {
 	return fs.SyncDir("control")
 }
 
-// add adds the domains. Errors of the reading are in the program's words.
-func add(w *cdb.Writer, r *bufio.Reader) error {
+// add adds the lines. Errors of the reading are in the program's words.
+func add(w *cdb.Writer, source string, r *bufio.Reader) error {
 	for {
 		text, err := line.Read(r, '\n', maxLine)
 		if err != nil && err != io.EOF {
 			return strerr.Unable("read", source, err)
 		}
-		domain := bytes.TrimRight(text, " \t\n")
-		if len(domain) > 0 && domain[0] != '#' {
-			if err := w.Add([]byte(control.Lower(string(domain))), nil); err != nil {
+		key := bytes.TrimRight(text, " \t\n")
+		if len(key) > 0 && key[0] != '#' {
+			if err := w.Add([]byte(control.Lower(string(key))), nil); err != nil {
 				return err
 			}
 		}

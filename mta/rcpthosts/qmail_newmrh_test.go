@@ -79,6 +79,32 @@ func TestNewmrhKeepsTheOldTable(t *testing.T) {
 	}
 }
 
+func TestNewbrt(t *testing.T) {
+	dir, _ := newmrhHome(t, "")
+	run := func() proctest.Result {
+		return proctest.Run(&QmailNewbrt, proctest.Case{Vars: proc.Vars{"QMAILHOME=" + dir}})
+	}
+	if r := run(); r.Status != 111 || r.Err != "qmail-newbrt: fatal: unable to read control/morebadrcptto: file does not exist\n" {
+		t.Errorf("no file: %+v", r)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "control/morebadrcptto"), []byte("Gone@One.example\n@two.example \n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(); r.Status != 0 || r.Out+r.Err != "" {
+		t.Fatalf("%+v", r)
+	}
+	more, err := OpenMore(fsys.OS{Root: dir}, "control/morebadrcptto.cdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer more.Close()
+	for key, want := range map[string]bool{"gone@one.example": true, "@two.example": true, "one.example": false, "": false} {
+		if got, err := more.Has(key); got != want || err != nil {
+			t.Errorf("%s: %v, %v", key, got, err)
+		}
+	}
+}
+
 func open(t *testing.T, dir string) *Hosts {
 	t.Helper()
 	h, err := Open(fsys.OS{Root: dir})

@@ -12,11 +12,8 @@ package rcpthosts
 
 import (
 	"strings"
-	"syscall"
 
-	"paperpath/internal/cdb"
 	"paperpath/internal/fsys"
-	"paperpath/internal/strerr"
 	"paperpath/mta/control"
 )
 
@@ -24,8 +21,7 @@ import (
 type Hosts struct {
 	all    bool // no control/rcpthosts
 	listed control.Map
-	more   *cdb.Reader // nil if there is none
-	broken error       // why more cannot be searched
+	more   *More
 }
 
 // Open reads the set of the qmail home directory fs. The caller closes it.
@@ -37,25 +33,15 @@ func Open(fs fsys.FS) (*Hosts, error) {
 	if !ok {
 		return &Hosts{all: true}, nil
 	}
-	h := &Hosts{listed: control.Set(lines)}
-	const name = "control/morercpthosts.cdb"
-	switch h.more, err = cdb.Open(fs, name); err {
-	case nil, syscall.ENOENT:
-	case cdb.ErrFormat:
-		// As in C, a damaged database stops only the recipients that need it.
-		h.broken = err
-	default:
-		return nil, strerr.Unable("read", name, err)
+	more, err := OpenMore(fs, "control/morercpthosts.cdb")
+	if err != nil {
+		return nil, err
 	}
-	return h, nil
+	return &Hosts{listed: control.Set(lines), more: more}, nil
 }
 
 // Close closes the database.
-func (h *Hosts) Close() {
-	if h.more != nil {
-		h.more.Close()
-	}
-}
+func (h *Hosts) Close() { h.more.Close() }
 
 // Allowed reports whether addr is taken. An address without @ is: it gets
 // control/envnoathost later. An error means that nobody knows.
@@ -70,14 +56,8 @@ func (h *Hosts) Allowed(addr string) (bool, error) {
 			return true, nil
 		}
 	}
-	if h.broken != nil {
-		return false, h.broken
-	}
-	if h.more == nil {
-		return false, nil
-	}
 	for d := range suffixes(domain) {
-		if _, found, err := h.more.Get([]byte(d)); found || err != nil {
+		if found, err := h.more.Has(d); found || err != nil {
 			return found, err
 		}
 	}

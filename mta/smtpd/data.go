@@ -73,8 +73,8 @@ func (s *session) replyTo(c textCount, pid int, answer string) {
 	}
 }
 
-// tooBig reports whether a message of n bytes exceeds control/databytes.
-func (s *session) tooBig(n int64) bool { return s.dataBytes > 0 && n > int64(s.dataBytes) }
+// tooBig reports whether a message of n bytes exceeds the limit.
+func (s *session) tooBig(n int64) bool { return s.limit > 0 && n > int64(s.limit) }
 
 // textCount is what was learned on the way of a text.
 type textCount struct {

@@ -10,6 +10,11 @@
 //	data.go      SMTP's text → lines that end in LF, hops counted → package queue
 //	unstuff.go   the state machine that finds the end of the text
 //
+//	settings.go  what the control files say
+//	badlist.go   control/badmailfrom and control/badrcptto
+//	pattern.go   the patterns in these and in control/badmailto …
+//	keeper.go    settings for many connections
+//
 // The states of a session are two: with and without a sender. HELO, EHLO,
 // RSET and DATA leave it; MAIL enters it, also when already there.
 //
@@ -19,91 +24,88 @@ package smtpd
 
 import (
 	"context"
-	"time"
 
 	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
-	"paperpath/mta/control"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue"
-	"paperpath/mta/rcpthosts"
 	"paperpath/mta/received"
 )
 
 // QmailSmtpd is qmail-smtpd(8).
 var QmailSmtpd = proc.Program{
 	Name: "qmail-smtpd",
-	Run:  func(_ context.Context, env *proc.Env) error { return qmailSmtpd(env, queue.Start) },
+	Run: func(_ context.Context, env *proc.Env) error {
+		home := layout.Home(env.Vars)
+		set, err := load(fsys.OS{Root: home})
+		if err != nil {
+			return refuse(env, err)
+		}
+		defer set.close()
+		warn(env, set)
+		return converse(env, set, func() (message, error) { return queue.Start(home, env.Vars) })
+	},
 }
 
 // Inside returns qmail-smtpd for a server of many clients, whose messages go
 // through the pool.
 func Inside(pool *queue.Pool) *proc.Program {
+	k := &keeper{}
 	p := QmailSmtpd
-	p.Run = func(_ context.Context, env *proc.Env) error { return qmailSmtpd(env, pool.Start) }
-	return &p
-}
-
-func qmailSmtpd(env *proc.Env, start func(home string, vars proc.Vars) (*queue.Client, error)) error {
-	home := layout.Home(env.Vars)
-	s := newSession(env.Files[0], env.Files[1])
-	s.open = func() (message, error) { return start(home, env.Vars) }
-	if err := s.configure(env.Vars, fsys.OS{Root: home}); err != nil {
-		s.reply("421 unable to read controls (#4.3.0)")
-		s.out.Flush()
-		env.Warn(err) // for the log; the client has got its answer
-		return errEnd
+	p.Run = func(_ context.Context, env *proc.Env) error {
+		home := layout.Home(env.Vars)
+		set, fresh, err := k.get(home)
+		if err != nil {
+			return refuse(env, err)
+		}
+		defer k.put(set)
+		if fresh {
+			warn(env, set.settings)
+		}
+		return converse(env, set.settings, func() (message, error) { return pool.Start(home, env.Vars) })
 	}
-	defer s.hosts.Close()
-	return s.serve()
+	return &p
 }
 
 // errEnd ends a session that did not end with QUIT.
 const errEnd = proc.Exit(1)
 
-// configure reads the control files and the environment.
-func (s *session) configure(vars proc.Vars, fs fsys.FS) (err error) {
-	dir := control.Open(fs)
-	// Read first, although smtpgreeting may make it unnecessary: an
-	// unreadable control/me is an error all the same (control_init).
-	me, hasMe, err := dir.Line("me")
-	if err != nil {
-		return err
-	}
-	lineOrMe := dir.LineOrMe
-	if hasMe {
-		lineOrMe = func(name string) (string, error) { return dir.LineOr(name, me) }
-	}
-	if s.greeting, err = lineOrMe("smtpgreeting"); err != nil {
-		return err
-	}
-	if s.localIPHost, err = lineOrMe("localiphost"); err != nil && err != control.ErrNoMe {
-		return err
-	}
-	timeout, err := dir.Int("timeoutsmtpd", 1200)
-	if err != nil {
-		return err
-	}
-	s.setTimeout(time.Duration(min(max(timeout, 1), maxSeconds)) * time.Second)
-	if s.hosts, err = rcpthosts.Open(fs); err != nil {
-		return err
-	}
-	bad, _, err := dir.List("badmailfrom")
-	if err != nil {
-		return err
-	}
-	s.badMailFrom = control.Set(bad)
-	if s.dataBytes, err = dir.Int("databytes", 0); err != nil {
-		return err
-	}
-	if v, ok := vars.Get("DATABYTES"); ok {
-		s.dataBytes, _ = decimal.Int(v)
-	}
-	s.relayClient, s.mayRelay = vars.Get("RELAYCLIENT")
-	s.peer = received.FromVars(vars)
-	return nil
+// converse serves the client on descriptors 0 and 1; open is a way into the
+// queue.
+func converse(env *proc.Env, set *settings, open func() (message, error)) error {
+	s := newSession(env.Files[0], env.Files[1])
+	s.open, s.say = open, env.Say
+	s.configure(set, env.Vars)
+	return s.serve()
 }
 
-// maxSeconds keeps a timeout within what a time.Duration holds.
-const maxSeconds = 1 << 32
+// refuse answers a client that cannot be served.
+func refuse(env *proc.Env, err error) error {
+	s := newSession(env.Files[0], env.Files[1])
+	s.reply("421 unable to read controls (#4.3.0)")
+	s.out.Flush()
+	env.Warn(err) // for the log; the client has got its answer
+	return errEnd
+}
+
+// warn logs what is wrong with settings that will do all the same.
+func warn(env *proc.Env, set *settings) {
+	for _, fault := range set.faults {
+		env.Warn(fault)
+	}
+}
+
+// configure takes the settings, and what the environment says of this client.
+func (s *session) configure(set *settings, vars proc.Vars) {
+	s.settings = set
+	s.in.timeout = set.timeout
+	s.limit = set.dataBytes
+	if v, ok := vars.Get("DATABYTES"); ok {
+		s.limit, _ = decimal.Int(v)
+	}
+	s.relayClient, s.mayRelay = vars.Get("RELAYCLIENT")
+	_, s.anyHelo = vars.Get("NOBADHELO")
+	_, s.logPatterns = vars.Get("LOGREGEX")
+	s.peer = received.FromVars(vars)
+}

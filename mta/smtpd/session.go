@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bufio"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"paperpath/internal/proc"
 	"paperpath/mta/control"
 	"paperpath/mta/queue"
-	"paperpath/mta/rcpthosts"
 	"paperpath/mta/received"
 )
 
@@ -27,22 +27,24 @@ type session struct {
 	out *bufio.Writer
 
 	// settled before the first command
+	*settings
 	open        func() (message, error) // a way into the queue
-	greeting    string
-	localIPHost string // "" for none
-	hosts       *rcpthosts.Hosts
-	badMailFrom control.Map
-	dataBytes   int // 0 for no limit
+	say         func(text string)       // a line for the log
+	limit       int                     // the largest message, 0 for any
 	relayClient string
 	mayRelay    bool
+	anyHelo     bool // control/badhelo does not count
+	logPatterns bool // with what they matched
 
 	// what the client said
-	peer         received.Peer
-	seenMail     bool
-	sender       string
-	badSender    bool // it is in badmailfrom: recipients will be refused
-	recipients   []string
-	envelopeSize int
+	peer          received.Peer
+	heloPattern   string // the line of badhelo that the name matches
+	seenMail      bool
+	sender        string
+	senderListed  bool   // in badmailfrom: recipients will be refused
+	senderPattern string // the line of badmailfrom that it matches: the same
+	recipients    []string
+	envelopeSize  int
 
 	text []byte // room for copyText
 }
@@ -52,11 +54,9 @@ func newSession(in, out proc.File) *session {
 	s.in.file = in
 	s.in.before = s.out.Flush
 	s.out.Reset(&timedWriter{out, &s.in.timeout})
-	s.setTimeout(1200 * time.Second)
+	s.in.timeout = 1200 * time.Second
 	return s
 }
-
-func (s *session) setTimeout(d time.Duration) { s.in.timeout = d }
 
 // timedWriter gives each write its own timeout.
 type timedWriter struct {
@@ -170,6 +170,12 @@ func (s *session) helo(arg string) error {
 func (s *session) ehlo(arg string) error {
 	s.reply("250-" + s.greeting)
 	s.reply("250-PIPELINING")
+	// RFC 1870. C qmail says nothing of its limit. Where there is one it is
+	// better known: the client saves itself and us the message. Where there
+	// is none the reply is as in C, to the byte.
+	if s.limit > 0 {
+		s.reply("250-SIZE " + strconv.Itoa(s.limit))
+	}
 	s.reply("250 8BITMIME")
 	s.hello(arg)
 	return nil
@@ -179,6 +185,10 @@ func (s *session) hello(name string) {
 	s.seenMail = false
 	s.peer.Helo = name
 	s.peer.HasHelo = control.Lower(name) != control.Lower(s.peer.Host)
+	s.heloPattern = ""
+	if !s.anyHelo {
+		s.heloPattern = s.badHelo.match(name)
+	}
 }
 
 func (s *session) rset(string) error {
@@ -228,9 +238,16 @@ func (s *session) mail(arg string) error {
 	if err != nil {
 		return err
 	}
-	s.badSender = s.badMailFrom.Has(addr)
-	if at := strings.LastIndexByte(addr, '@'); at >= 0 {
-		s.badSender = s.badSender || s.badMailFrom.Has(addr[at:])
+	if s.unknownSender(addr) {
+		s.reply("553 sorry, your mail from a host [" + s.peer.IP + "] without valid reverse DNS was administratively denied (#5.7.1)")
+		return nil
+	}
+	s.senderListed, s.senderPattern = s.badMailFrom.has(addr), ""
+	if addr != "" { // qregex lets bounces pass
+		s.senderPattern = s.badMailFrom.patterns.match(addr)
+		if s.senderPattern == "" && !s.mayRelay {
+			s.senderPattern = s.badMailFromNoRelay.match(addr)
+		}
 	}
 	s.seenMail = true
 	s.sender = addr
@@ -249,13 +266,16 @@ func (s *session) rcpt(arg string) error {
 		s.reply(syntaxError)
 		return nil
 	}
-	if s.badSender {
-		s.reply("553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)")
-		return nil
-	}
 	addr, err := s.local(addr)
 	if err != nil {
 		return err
+	}
+	if refusal, err := s.bad(addr); err != nil {
+		s.reply("421 unable to read controls (#4.3.0)")
+		return s.end(nil)
+	} else if refusal != "" {
+		s.reply(refusal)
+		return nil
 	}
 	if s.mayRelay {
 		addr += s.relayClient
@@ -276,6 +296,75 @@ func (s *session) rcpt(arg string) error {
 		s.reply("250 ok")
 	}
 	return nil
+}
+
+// bad returns the reply that refuses mail from this sender to addr by one of the
+// control files named bad…, "" for none. The replies, their order and the lines
+// in the log are those of relay-reject, qregex and spamcontrol.
+func (s *session) bad(addr string) (refusal string, err error) {
+	switch {
+	case s.rejectRelayTest && !s.mayRelay && relayTest(addr):
+		return "553 we don't relay (#5.7.1)", nil
+	case s.heloPattern != "":
+		s.logBad("badhelo", s.peer.Helo, s.heloPattern)
+		return "553 sorry, your HELO host name has been denied (#5.7.1)", nil
+	case s.senderListed:
+		return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)", nil
+	case s.senderPattern != "":
+		s.logBad("badmailfrom", s.sender, s.senderPattern)
+		return "553 sorry, your envelope sender has been denied (#5.7.1)", nil
+	}
+	line := s.badMailTo.match(addr)
+	if line == "" && !s.mayRelay {
+		line = s.badMailToNoRelay.match(addr)
+	}
+	if line != "" {
+		s.logBad("badmailto", addr, line)
+		return "553 sorry, your envelope recipient has been denied (#5.7.1)", nil
+	}
+	listed, line := s.badRcptTo.has(addr), s.badRcptTo.patterns.match(addr)
+	if !listed && line == "" {
+		key := control.Lower(addr)
+		if listed, err = s.moreBadRcptTo.Has(key); err == nil && !listed {
+			if at := strings.LastIndexByte(key, '@'); at >= 0 {
+				listed, err = s.moreBadRcptTo.Has(key[at:])
+			}
+		}
+	}
+	if !listed && line == "" || err != nil {
+		return "", err
+	}
+	s.logBad("badrcptto", addr, line)
+	return "553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)", nil
+}
+
+// logBad logs a refusal. What the client said is shown without control bytes.
+func (s *session) logBad(file, what, pattern string) {
+	what = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 127 {
+			return '?'
+		}
+		return r
+	}, what)
+	if s.logPatterns && pattern != "" {
+		s.say(file + ": <" + what + "> matches pattern: " + pattern)
+	} else {
+		s.say(file + ": <" + what + "> at " + s.peer.IP)
+	}
+}
+
+// unknownSender reports whether the client has no name in DNS, and its sender
+// is in control/badmailfrom-unknown: by address, by @host or by user@
+// (qmail-ldap's bmfunknowncheck).
+func (s *session) unknownSender(addr string) bool {
+	if len(s.badMailFromUnknown) == 0 || control.Lower(s.peer.Host) != "unknown" {
+		return false
+	}
+	if s.badMailFromUnknown.Has(addr) {
+		return true
+	}
+	at := strings.LastIndexByte(addr, '@')
+	return at >= 0 && (s.badMailFromUnknown.Has(addr[at:]) || s.badMailFromUnknown.Has(addr[:at+1]))
 }
 
 // local is localize with control/localiphost.

@@ -105,6 +105,7 @@ type visit struct {
 	open   error
 	wire
 	mails []*mail
+	log   string
 	err   error
 }
 
@@ -120,10 +121,13 @@ func (v *visit) run(t testing.TB, fs fsys.FS) {
 		v.mails = append(v.mails, m)
 		return m, nil
 	}
-	if err := s.configure(v.vars, fs); err != nil {
+	s.say = func(text string) { v.log += text + "\n" }
+	set, err := load(fs)
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.hosts.Close()
+	defer set.close()
+	s.configure(set, v.vars)
 	v.err = s.serve()
 	for _, m := range v.mails {
 		if !m.closed {
@@ -468,5 +472,79 @@ func TestDeadlines(t *testing.T) {
 	}
 	if d.deadlines[0].Sub(start) < time.Hour || d.deadlines[0].After(start.Add(90*time.Minute)) || d.deadlines[1] != end {
 		t.Errorf("%v from %v", d.deadlines, start)
+	}
+}
+
+// What the patches added, and in which order it is looked at.
+func TestRefusals(t *testing.T) {
+	const (
+		helo   = "553 sorry, your HELO host name has been denied (#5.7.1)\n"
+		sender = "553 sorry, your envelope sender has been denied (#5.7.1)\n"
+		rcpt   = "553 sorry, your envelope recipient has been denied (#5.7.1)\n"
+		listed = "553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)\n"
+		relay  = "553 we don't relay (#5.7.1)\n"
+		noName = "553 sorry, your mail from a host [192.0.2.7] without valid reverse DNS was administratively denied (#5.7.1)\n"
+		ok     = "250 ok\n"
+	)
+	ip := proc.Vars{"TCPREMOTEIP=192.0.2.7", "TCPREMOTEHOST=client.example"}
+	relaying := append(ip.Clone(), "RELAYCLIENT=")
+	noDNS := proc.Vars{"TCPREMOTEIP=192.0.2.7"}
+	for _, tt := range []struct {
+		name string
+		file string
+		text string
+		vars proc.Vars
+		in   string
+		out  string // without the greeting
+		log  string
+	}{
+		{"badmailfrom", "badmailfrom", "!@\n\\.bad\\.\n@plain.example\n", ip,
+			"MAIL FROM:<u@a.bad.example>\nRCPT TO:<u>\nRCPT TO:<u>\nMAIL FROM:<u>\nRCPT TO:<u>\nMAIL FROM:<>\nRCPT TO:<u>\n" +
+				"MAIL FROM:<u@plain.example>\nRCPT TO:<u>\nMAIL FROM:<u@plain.example.org>\nRCPT TO:<u>\n",
+			ok + sender + sender + ok + sender + ok + ok + ok + barf + ok + ok,
+			"badmailfrom: <u@a.bad.example> at 192.0.2.7\nbadmailfrom: <u@a.bad.example> at 192.0.2.7\nbadmailfrom: <u> at 192.0.2.7\n"},
+		{"badmailfrom, for whoever sends", "badmailfrom", "!@", relaying, "MAIL FROM:<u>\nRCPT TO:<u>\n", ok + sender, "badmailfrom: <u> at 192.0.2.7\n"},
+		{"badmailfromnorelay", "badmailfromnorelay", "@local", ip, "MAIL FROM:<u@LOCAL.example>\nRCPT TO:<u>\nMAIL FROM:<>\nRCPT TO:<u>\n",
+			ok + sender + ok + ok, "badmailfrom: <u@LOCAL.example> at 192.0.2.7\n"},
+		{"badmailfromnorelay of a client that may relay", "badmailfromnorelay", "@local", relaying,
+			"MAIL FROM:<u@local.example>\nRCPT TO:<u>\n", ok + ok, ""},
+		{"badmailfrom-unknown", "badmailfrom-unknown", "@big.example\nroot@\nu@x.example", noDNS,
+			"MAIL FROM:<u@BIG.example>\nRCPT TO:<u>\nMAIL FROM:<root@other.example>\nMAIL FROM:<u@x.example>\nMAIL FROM:<v@x.example>\nMAIL FROM:<>\n",
+			noName + "503 MAIL first (#5.5.1)\n" + noName + noName + ok + ok, ""},
+		{"badmailfrom-unknown of a client with a name", "badmailfrom-unknown", "@big.example", ip, "MAIL FROM:<u@big.example>\n", ok, ""},
+		{"badhelo", "badhelo", "!\\.", ip, "MAIL FROM:<>\nRCPT TO:<u>\nHELO x\x1b\nMAIL FROM:<>\nRCPT TO:<u>\nEHLO x.example\nMAIL FROM:<>\nRCPT TO:<u>\n",
+			ok + ok + "250 me.example\n" + ok + helo + "250-me.example\n250-PIPELINING\n250 8BITMIME\n" + ok + ok, "badhelo: <x?> at 192.0.2.7\n"},
+		{"NOBADHELO", "badhelo", "x", append(ip.Clone(), "NOBADHELO="), "HELO x\nMAIL FROM:<>\nRCPT TO:<u>\n", "250 me.example\n" + ok + ok, ""},
+		{"badmailto", "badmailto", "[!%#:*^(){}]\n@.*@\n^no@", append(relaying.Clone(), "LOGREGEX="),
+			"MAIL FROM:<>\nRCPT TO:<a%b@c>\nRCPT TO:<a@b@c>\nRCPT TO:<no@other>\nRCPT TO:<u@other>\nRCPT TO:<ano@other>\n",
+			ok + rcpt + rcpt + rcpt + ok + ok,
+			"badmailto: <a%b@c> matches pattern: [!%#:*^(){}]\nbadmailto: <a@b@c> matches pattern: @.*@\nbadmailto: <no@other> matches pattern: ^no@\n"},
+		{"badmailto comes before rcpthosts", "badmailto", "other", ip, "MAIL FROM:<>\nRCPT TO:<u@other.example>\n", ok + rcpt, "badmailto: <u@other.example> at 192.0.2.7\n"},
+		{"badmailtonorelay", "badmailtonorelay", "^private@", ip, "MAIL FROM:<>\nRCPT TO:<private@local.example>\n", ok + rcpt, "badmailto: <private@local.example> at 192.0.2.7\n"},
+		{"badmailtonorelay of a client that may relay", "badmailtonorelay", "^private@", relaying, "MAIL FROM:<>\nRCPT TO:<private@local.example>\n", ok + ok, ""},
+		{"badrcptto", "badrcptto", "Gone@local.example\n@sub.local.example\n^x.*y@\n", ip,
+			"MAIL FROM:<>\nRCPT TO:<gone@LOCAL.example>\nRCPT TO:<agone@local.example>\nRCPT TO:<u@sub.local.example>\nRCPT TO:<xay@local.example>\n",
+			ok + listed + ok + listed + listed,
+			"badrcptto: <gone@LOCAL.example> at 192.0.2.7\nbadrcptto: <u@sub.local.example> at 192.0.2.7\nbadrcptto: <xay@local.example> at 192.0.2.7\n"},
+		{"badrcptto, for whoever sends", "badrcptto", "u@x", relaying, "MAIL FROM:<>\nRCPT TO:<u@x>\n", ok + listed, "badrcptto: <u@x> at 192.0.2.7\n"},
+		{"rejectrelaytest", "rejectrelaytest", "1", ip,
+			"MAIL FROM:<>\nRCPT TO:<a%b@local.example>\nRCPT TO:<a!b@local.example>\nRCPT TO:<a@b@local.example>\nRCPT TO:<a%b>\nRCPT TO:<a@local.example>\n",
+			ok + relay + relay + relay + relay + ok, ""},
+		{"rejectrelaytest of a client that may relay", "rejectrelaytest", "1", relaying, "MAIL FROM:<>\nRCPT TO:<a%b@x>\n", ok + ok, ""},
+		{"rejectrelaytest 0", "rejectrelaytest", "0", ip, "MAIL FROM:<>\nRCPT TO:<a%b@local.example>\n", ok + ok, ""},
+		{"databytes", "databytes", "1000", ip, "EHLO x\nMAIL FROM:<> SIZE=1001\nMAIL FROM:<> SIZE=1000\n",
+			"250-me.example\n250-PIPELINING\n250-SIZE 1000\n250 8BITMIME\n" + toobig + ok, ""},
+		{"databytes 0", "databytes", "0", ip, "EHLO x\n", "250-me.example\n250-PIPELINING\n250 8BITMIME\n", ""},
+		{"DATABYTES", "databytes", "1000", append(ip.Clone(), "DATABYTES=0"), "EHLO x\n", "250-me.example\n250-PIPELINING\n250 8BITMIME\n", ""},
+		{"a damaged morebadrcptto.cdb", "morebadrcptto.cdb", "x", ip, "MAIL FROM:<>\nRCPT TO:<u>\nNOOP\n", ok + "421 unable to read controls (#4.3.0)\n", ""},
+	} {
+		v := visit{vars: tt.vars, wire: wire{in: crlf(tt.in)}}
+		v.run(t, home(t, map[string]string{"me": "me.example\n", "rcpthosts": "local.example\n.local.example\n", tt.file: tt.text}))
+		if got, want := uncrlf(v.out.String()), "220 me.example ESMTP\n"+tt.out; got != want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, want)
+		}
+		if v.log != tt.log {
+			t.Errorf("%s: logged %q, want %q", tt.name, v.log, tt.log)
+		}
 	}
 }
