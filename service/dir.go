@@ -63,8 +63,8 @@ func (d *Dir) file(name string) string { return d.files + "/" + name }
 
 func (d *Dir) at() int { return int(d.fd.Fd()) }
 
-// Fd returns the number of the descriptor (O_PATH).
-func (d *Dir) Fd() uintptr { return d.fd.Fd() }
+// FD returns the descriptor (O_PATH).
+func (d *Dir) FD() *sys.FD { return d.fd }
 
 // Close gives the directory up.
 func (d *Dir) Close() error { return d.fd.Close() }

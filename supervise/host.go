@@ -22,6 +22,7 @@ type Host struct {
 	timers   map[*Keeper]time.Time
 	warned   map[string]time.Time
 	raised   bool // a service came up since the waiting ones were asked
+	limit    int  // descriptors are below that
 
 	siblings Siblings
 	poll     time.Duration // how often services that wait for others look
@@ -65,7 +66,27 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 	if h.loop, err = NewLoop(); err != nil {
 		return nil, err
 	}
+	var limit unix.Rlimit // the runtime raised it to the hard one
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, err
+	}
+	h.limit = int(min(limit.Cur, 1<<30))
 	return h, h.loop.Add(fd, func() { h.signals(fd) })
+}
+
+// reserve is how many descriptors are kept free, for what is already kept: to
+// start it, to write its status, to read a directory.
+const reserve = 16
+
+// Spare returns EMFILE if after these descriptors there are not enough left. The
+// kernel gives out the lowest numbers first.
+func (h *Host) Spare(fds ...*sys.FD) error {
+	for _, fd := range fds {
+		if int(fd.Fd())+reserve > h.limit {
+			return unix.EMFILE
+		}
+	}
+	return nil
 }
 
 // Loop returns the loop, for descriptors that belong to no service.

@@ -54,6 +54,10 @@ func (h *Host) Keep(p Place) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.Spare(owner.Control()); err != nil {
+		owner.Close()
+		return nil, unable("supervise", p.Name, err)
+	}
 	k := &Keeper{Place: p, host: h, owner: owner}
 	k.service = NewService(k, !down && !p.TakeOver)
 	if last, err := p.Dir.Status(); err == nil && k.adopt(&last) {

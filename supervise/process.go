@@ -112,7 +112,7 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 // fork starts a program in the service directory. The child begins where this
 // process is: so it goes there for a moment.
 func (k *Keeper) fork(argv []string, files []uintptr, vars proc.Vars) (int, error) {
-	if err := unix.Fchdir(int(k.Dir.Fd())); err != nil {
+	if err := unix.Fchdir(int(k.Dir.FD().Fd())); err != nil {
 		return 0, err
 	}
 	defer unix.Fchdir(int(k.host.home.Fd()))

@@ -26,27 +26,30 @@ type entry struct {
 	mainGone, stopped bool     // the service alone; its logger too
 }
 
-// findLog finds out whether the service has a logger and makes the pipe. While
-// either of the two is kept nothing can change about that: the pipe is where it
-// is.
-func (v *entry) findLog(h *supervise.Host) error {
-	if !v.main.idle() || !v.log.idle() {
-		return nil
+// open opens the directory, finds out whether the service has a logger and makes
+// the pipe. While either of the two is kept nothing can change about that: the
+// pipe is where it is.
+func (v *entry) open(s *scanner) error {
+	if v.main.dir == nil {
+		dir, err := s.open(v.name)
+		if err != nil {
+			return strerr.Unable("switch to", v.name, err)
+		}
+		v.main.dir = dir
 	}
-	v.known = false
 	logged, err := v.main.dir.HasLog()
 	if err != nil {
 		return strerr.Unable("stat", v.log.name, err)
 	}
 	switch {
 	case logged && v.from == nil:
-		if v.from, v.to, v.inode, err = logPipe(h, v.main.dir); err != nil {
+		if v.from, v.to, v.inode, err = logPipe(s.host, v.main.dir); err != nil {
 			return strerr.Unable("create pipe for", v.name, err)
 		}
 	case !logged:
 		v.closePipe()
 	}
-	v.known, v.logged = true, logged
+	v.logged = logged
 	return nil
 }
 
@@ -82,15 +85,38 @@ func (v *entry) keep(s *scanner, now time.Time) {
 	if id, err := directory(v.name); err != nil || id != v.id {
 		return // another directory by now; the next scan will tell
 	}
+	if v.idle() {
+		if err := v.open(s); err != nil {
+			s.warn(err)
+			v.main.later(now)
+			v.log.later(now)
+			v.close() // others may have more use for the descriptors
+			return
+		}
+	}
 	v.main.keep(s, now, v.mainPlace())
-	if !v.logged {
+	if v.logged {
+		v.keepLog(s, now)
+	}
+	if v.idle() {
+		v.close()
+	}
+}
+
+func (v *entry) keepLog(s *scanner, now time.Time) {
+	if now.Before(v.log.next) {
 		return
 	}
 	if v.log.idle() { // it may be another directory than last time
 		v.log.close()
 		dir, err := v.main.dir.Sub("log")
+		if err == nil {
+			if err = s.host.Spare(dir.FD()); err != nil {
+				dir.Close()
+			}
+		}
 		if err != nil {
-			s.warn(strerr.Unable("switch to", v.name+"/log", err))
+			s.warn(strerr.Unable("switch to", v.log.name, err))
 			v.log.later(now)
 			return
 		}
@@ -98,6 +124,9 @@ func (v *entry) keep(s *scanner, now time.Time) {
 	}
 	v.log.keep(s, now, v.logPlace())
 }
+
+// idle reports whether neither the service nor its logger is supervised.
+func (v *entry) idle() bool { return v.main.idle() && v.log.idle() }
 
 func (v *entry) mainPlace() supervise.Place {
 	p := supervise.Place{Name: v.name, Sibling: v.name, Dir: v.main.dir, Stdout: 1}
@@ -118,7 +147,7 @@ func (v *entry) logPlace() supervise.Place {
 // due is when keep has something to do at the earliest.
 func (v *entry) due(now time.Time) time.Time {
 	due := now.Add(interval)
-	if !v.seen || !v.known {
+	if !v.seen {
 		return due
 	}
 	if v.main.keeper == nil && v.main.next.Before(due) {

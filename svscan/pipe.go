@@ -32,7 +32,12 @@ func logPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, inode uint6
 		}
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(from.Fd()), &st); err != nil {
+	if err = h.Spare(from, to); err == nil {
+		err = unix.Fstat(int(from.Fd()), &st)
+	}
+	if err != nil {
+		from.Close()
+		to.Close()
 		return nil, nil, 0, err
 	}
 	return from, to, st.Ino, nil

@@ -91,7 +91,7 @@ func (s *scanner) scan() {
 		}
 	}
 	s.services = slices.DeleteFunc(s.services, func(v *entry) bool {
-		if v.seen || !v.main.idle() || !v.log.idle() {
+		if v.seen || !v.idle() {
 			return false
 		}
 		delete(s.byID, v.id)
@@ -116,13 +116,7 @@ func (s *scanner) see(name string) {
 			s.warn(strerr.Unable("start", name, errors.New("running too many services")))
 			return
 		}
-		dir, err := service.Open(&proc.Env{Vars: s.env.Vars}, name)
-		if err != nil {
-			s.warn(strerr.Unable("switch to", name, err))
-			return
-		}
 		v = &entry{id: id}
-		v.main.dir = dir
 		s.byID[id] = v
 		s.services = append(s.services, v)
 	}
@@ -130,10 +124,20 @@ func (s *scanner) see(name string) {
 	if !v.seen { // of two names the first one stands
 		v.name, v.seen = name, true
 		v.main.name, v.log.name = name, name+"/log"
-		if err := v.findLog(s.host); err != nil {
-			s.warn(err)
-		}
 	}
+}
+
+// open opens a service directory, if there are descriptors to spare.
+func (s *scanner) open(name string) (*service.Dir, error) {
+	dir, err := service.Open(&proc.Env{Vars: s.env.Vars}, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.host.Spare(dir.FD()); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 // directory returns what a name leads to; ENOTDIR if that is no directory.
@@ -178,8 +182,17 @@ func (s *scanner) Status(name string) (status service.Status, ok bool) {
 
 // After is for services that come after others.
 func (s *scanner) After(name string) []string {
-	if g := s.guard(name); g != nil && g.dir != nil {
-		return g.dir.After()
+	g := s.guard(name)
+	if g == nil {
+		return nil
 	}
-	return nil
+	dir := g.dir
+	if dir == nil {
+		var err error
+		if dir, err = s.open(name); err != nil {
+			return nil
+		}
+		defer dir.Close()
+	}
+	return dir.After()
 }

@@ -22,43 +22,50 @@ const (
 // Told once more, svscan waits for nobody and kills the services; a third time,
 // the loggers too.
 func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
-	var left []*entry
+	for s.stopSome(now) {
+	}
+	wake = now.Add(time.Minute)
+	done = true
+	for _, v := range s.services {
+		done = done && v.stopped
+		for _, g := range []*guard{&v.main, &v.log} {
+			if g.elsewhere || !v.stopped && g.told == readOn {
+				wake = now.Add(stopInterval)
+			}
+		}
+	}
+	return done, wake
+}
+
+// stopSome does the next step for those whose turn it is, and reports whether
+// another one's turn may have come by that.
+func (s *scanner) stopSome(now time.Time) (progress bool) {
 	needed := map[string]bool{} // by a service that is not gone yet
 	for _, v := range s.services {
-		if v.stopped {
-			continue
-		}
 		if v.after == nil {
-			v.after = append([]string{}, v.main.dir.After()...)
+			v.after = []string{}
+			if v.main.dir != nil {
+				v.after = append(v.after, v.main.dir.After()...)
+			}
 		}
-		left = append(left, v)
 		if !v.mainGone {
 			for _, name := range v.after {
 				needed[name] = true
 			}
 		}
 	}
-	stuck := s.stopping < 2 && !slices.ContainsFunc(left, func(v *entry) bool { return v.mainGone || v.main.told != "" || !needed[v.name] })
-	wake = now.Add(time.Minute)
-	for _, v := range left {
-		before := v.mainGone
-		if v.mainGone || !needed[v.name] || stuck || s.stopping >= 2 {
+	// In a circle everybody is needed.
+	anyhow := s.stopping >= 2 || !slices.ContainsFunc(s.services, func(v *entry) bool {
+		return !v.mainGone && (v.main.told != "" || !needed[v.name])
+	})
+	for _, v := range s.services {
+		if !v.stopped && (v.mainGone || v.main.told != "" || anyhow || !needed[v.name]) {
+			gone := v.mainGone
 			v.stop(s, now)
-		}
-		if v.mainGone && !before {
-			wake = now // for those that waited for it
+			progress = progress || v.mainGone != gone
 		}
 	}
-	done = true
-	for _, v := range left {
-		done = done && v.stopped
-		for _, g := range []*guard{&v.main, &v.log} {
-			if g.elsewhere || g.told == readOn {
-				wake = now.Add(stopInterval)
-			}
-		}
-	}
-	return done, wake
+	return progress
 }
 
 // readOn has a logger go on to its own end, and not again.
