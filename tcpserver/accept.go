@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -35,7 +36,7 @@ type server struct {
 	stopped   bool             // accept nobody any more
 	count     uint64           // of connections, those being prepared included
 	reserved  uint64           // room for those that are about to be accepted
-	preparing uint64           // connections whose sockets this process holds
+	preparing uint64           // connections on the way to their program
 	last      int              // number given to a connection without a process
 	streams   map[*stream]bool // connections of programs inside
 	children  map[int]*serving // by process
@@ -44,7 +45,7 @@ type server struct {
 	starting  int              // processes that are being created
 	born      sync.Cond        // somebody is in children
 	complaint time.Time        // the last one about accept
-	maxHeld   uint64           // bounds preparing
+	maxFiles  uint64           // descriptors for connections
 	gates     []*gate
 }
 
@@ -57,7 +58,7 @@ func newServer(set *settings, env *proc.Env, files [8]proc.File, clients []int, 
 		clients:  clients,
 		resolver: dnsq.New(env.Vars),
 		argv:     argv,
-		maxHeld:  maxHeld(),
+		maxFiles: maxFiles(),
 		streams:  make(map[*stream]bool),
 		children: make(map[int]*serving),
 		strays:   make(map[int]stray),
@@ -90,7 +91,7 @@ func (s *server) serve(ready func()) error {
 		// Each creates its processes itself: handing connections to other
 		// goroutines costs a tenth of the throughput. Creating one keeps a
 		// processor busy.
-		accepters = min(runtime.GOMAXPROCS(0), maxAccepters, int(min(s.maxHeld, maxAccepters)))
+		accepters = min(runtime.GOMAXPROCS(0), maxAccepters, int(min(s.maxFiles/filesEach, maxAccepters)))
 	}
 	if !s.settings.inside {
 		go s.reap()
@@ -142,17 +143,32 @@ func (s *server) stop() {
 // would end the process.
 func touchPoller() { time.Sleep(time.Nanosecond) }
 
-// maxHeld returns how many connections this process may hold at a time: each
-// takes its socket, one for questions, and two descriptors while the process
-// is created. The others wait in the backlog. (The C program forks at once and
-// leaves all that to the child.)
-func maxHeld() uint64 {
-	const each, spare = 4, 16
+// filesEach is how many descriptors a connection may take before its program runs:
+// its socket, one for questions, and two while the process is created.
+const filesEach = 4
+
+// maxFiles returns how many descriptors the connections may take together; the
+// others wait in the backlog. (The C program forks at once and leaves all that to
+// the child.) The rest is for the server's own, and for files that programs inside
+// open now and then.
+func maxFiles() uint64 {
+	const own = 16
 	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur < spare+each {
-		return 1
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return filesEach
 	}
-	return (l.Cur - spare) / each
+	l.Cur = min(l.Cur, math.MaxInt32)
+	return max(l.Cur-min(l.Cur, own+l.Cur/8), filesEach)
+}
+
+// filesWithAnother returns how many descriptors the connections may have taken, with one
+// connection more. The caller holds mu.
+func (s *server) filesWithAnother() uint64 {
+	n := filesEach * (s.preparing + s.reserved + 1)
+	if s.settings.inside {
+		n += uint64(len(s.streams) + len(s.children))
+	}
+	return n
 }
 
 const (
@@ -204,7 +220,7 @@ func (s *server) accept(g *gate) error {
 func (s *server) reserve() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.stopped && (s.count+s.reserved >= s.limit || s.preparing+s.reserved >= s.maxHeld) {
+	for !s.stopped && (s.count+s.reserved >= s.limit || s.filesWithAnother() > s.maxFiles) {
 		s.room.Wait()
 	}
 	if s.stopped {
@@ -249,9 +265,14 @@ func (s *server) connect(fd int, remote netip.AddrPort) {
 	pid := c.serve(remote)
 	// The program has the connection now, or the client is to see its end. Its
 	// place is free only after that.
+	s.mu.Lock()
+	delete(s.streams, c.stream) // or interrupt could meet somebody else's descriptor
+	s.mu.Unlock()
 	c.close()
 	s.mu.Lock()
-	s.preparing--
+	if !c.ran {
+		s.preparing--
+	}
 	s.roomy()
 	if pid == 0 {
 		s.release(&c.serving)

@@ -34,6 +34,7 @@ type connection struct {
 	verdict verdict
 	over    string  // the limit, if refused
 	pid     int     // of the process that has the connection, if one has
+	ran     bool    // a function had it
 	stream  *stream // where the runtime waits for the client; nil while there was none
 }
 

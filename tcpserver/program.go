@@ -29,8 +29,10 @@ func (c *connection) poll() error {
 	if c.stream != nil {
 		return nil
 	}
-	if err := unix.SetNonblock(c.fd, true); err != nil {
-		return err
+	if !c.server.settings.inside { // else accept has done it
+		if err := unix.SetNonblock(c.fd, true); err != nil {
+			return err
+		}
 	}
 	c.stream = &stream{os.NewFile(uintptr(c.fd), "connection"), c.fd}
 	return nil
@@ -104,7 +106,12 @@ func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.E
 	}
 	s.mu.Lock()
 	c.announce(s.newNumber())
-	s.streams[c.stream] = true
+	if !c.ran {
+		c.ran = true
+		s.streams[c.stream] = true
+		s.preparing--
+		s.roomy()
+	}
 	s.mu.Unlock()
 	own := *env
 	own.Args = argv
@@ -167,15 +174,11 @@ func descriptors(files *[8]proc.File) []int {
 
 // close lets go of the connection.
 func (c *connection) close() {
-	if c.stream == nil {
+	if c.stream != nil {
+		c.stream.Close()
+	} else {
 		unix.Close(c.fd)
-		return
 	}
-	s := c.server
-	s.mu.Lock()
-	delete(s.streams, c.stream)
-	s.mu.Unlock()
-	c.stream.Close()
 }
 
 // firstNumber is above every process number that Linux can give out
