@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 )
 
@@ -35,8 +36,9 @@ type journal struct {
 type header struct {
 	magic  [8]byte
 	boot   [40]byte
-	script uint64 // a hash of its words
-	which  uint64 // of the slots
+	script uint64    // a hash of its words
+	input  [2]uint64 // device and inode of stdin
+	which  uint64    // of the slots
 	slots  [2]slot
 }
 
@@ -147,14 +149,23 @@ func (j *journal) change(edit func(*slot)) {
 }
 
 // begin makes an empty journal of it.
-func (j *journal) begin(script uint64) {
+func (j *journal) begin(script uint64, input [2]uint64) {
 	if j.header.magic == magic { // otherwise it is new: zeros that need no memory yet
 		atomic.StoreUint64(&j.header.slots[0].open, 0)
 		atomic.StoreUint64(&j.header.slots[1].open, 0)
 		clear(j.mem)
 		sys.Free(j.mem)
 	}
-	j.header.magic, j.header.boot, j.header.script = magic, j.boot, script
+	j.header.magic, j.header.boot, j.header.script, j.header.input = magic, j.boot, script, input
+}
+
+// identity tells one stdin from another, as far as it is a descriptor.
+func identity(stdin proc.File) (id [2]uint64) {
+	var st unix.Stat_t
+	if fd, ok := proc.Descriptor(stdin); ok && unix.Fstat(fd, &st) == nil {
+		id = [2]uint64{st.Dev, st.Ino}
+	}
+	return id
 }
 
 // end leaves the lock file as the C program has it.

@@ -79,7 +79,7 @@ func TestKilledInAWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			j := openJournal(lock)
-			j.begin(hashWords(script))
+			j.begin(hashWords(script), [2]uint64{})
 			copy(j.data(), "old"+input)
 			j.change(func(at *slot) {
 				at.begin, at.known, at.open = 3, 2, 1

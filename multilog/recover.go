@@ -62,10 +62,14 @@ func (s *script) openLogs() (b *buffer, err error) {
 			l.write(rests[i].text)
 		}
 	}
+	input := identity(s.env.Files[0])
+	if j != nil && j.header.input != input {
+		begun = nil // the rest of that line will never come, and this is no line
+	}
 	if j == nil {
 		return &buffer{data: pages(dataSize)}, nil
 	}
-	j.begin(hashWords(words))
+	j.begin(hashWords(words), input)
 	b = &buffer{data: j.data(), journal: j}
 	b.end = copy(b.data, begun)
 	for i, l := range s.logs {
