@@ -3,9 +3,7 @@ package svscan
 import (
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,9 +111,4 @@ func TestChaos(t *testing.T) {
 		t.Logf("%s: %d lines, %d lost", name, len(mine), lost)
 	}
 	t.Log(kills)
-	if t.Failed() {
-		if keep := os.Getenv("CHAOS_KEEP"); keep != "" {
-			os.CopyFS(filepath.Join(keep, strconv.Itoa(os.Getpid())), os.DirFS(x.dir))
-		}
-	}
 }

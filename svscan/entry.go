@@ -14,7 +14,6 @@ type entry struct {
 	name string
 	seen bool // in the last scan: only then is anything started
 
-	known    bool    // whether it is logged, and the pipe is there if so
 	logged   bool    // it has a logger
 	from, to *sys.FD // the log pipe, if logged
 	inode    uint64  // of it

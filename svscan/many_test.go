@@ -19,9 +19,10 @@ import (
 // shell starts svscan from a shell, after some of its commands.
 func (x *tree) shell(before string, vars ...string) {
 	x.t.Helper()
+	programs := bin.Dir(x.t)
 	x.svscan = exec.Command("/bin/sh", "-c", before+"; exec svscan .")
 	x.svscan.Dir = x.dir
-	x.svscan.Env = append([]string{"PATH=" + bin.Dir(x.t) + ":/usr/bin:/bin"}, vars...)
+	x.svscan.Env = append([]string{"PATH=" + programs + ":/usr/bin:/bin"}, vars...)
 	x.svscan.Stdout, x.svscan.Stderr = x.said, x.said
 	if err := x.svscan.Start(); err != nil {
 		x.t.Fatal(err)
