@@ -117,13 +117,13 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 
 // tune makes the Go runtime fit for a process that does little but create
 // others. Creating one stops a processor of the runtime's until execve is
-// through, while the machine's is free: it may have several times as many. The
+// through, while the machine's is free: it may have some more. The
 // heap may grow by little before garbage is collected, which keeps an idle
 // server below 8 MB.
 func tune() {
-	const gcPercent = 40
+	const gcPercent, more = 25, 4
 	n := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(min(4*n, n+maxAccepters))
+	runtime.GOMAXPROCS(min(4*n, n+more))
 	debug.SetGCPercent(gcPercent)
 }
 

@@ -92,7 +92,8 @@ func command(t *testing.T, rules string, through []string, args ...string) *runn
 	argv := slices.Concat(through, []string{self}, args)
 	r := &running{cmd: exec.Command(argv[0], argv[1:]...), dir: t.TempDir()}
 	r.cmd.Dir = r.dir
-	r.cmd.Env = []string{asServer + "=1", "PATH=/nonexistent::/usr/bin:/bin", "TCPREMOTEINFO=of another server"}
+	// The race detector would sleep for a second at the end of each server.
+	r.cmd.Env = []string{asServer + "=1", "GORACE=atexit_sleep_ms=0", "PATH=/nonexistent::/usr/bin:/bin", "TCPREMOTEINFO=of another server"}
 	r.cmd.Stderr = r
 	if rules != "" {
 		c := proctest.Run(&tcprules.Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: r.dir, In: rules})
