@@ -203,6 +203,13 @@ func TestCuts(t *testing.T) {
 				synced[call.N] = text
 			}
 		}
+		// And what is called safe is safe.
+		safe := map[int]string{}
+		for _, call := range fs.Log() {
+			if call.Op == "rename" && strings.HasSuffix(call.Name2, ".s") {
+				safe[call.N] = read(t, fs, call.Name2)
+			}
+		}
 		last := promises[len(promises)-1]
 		if len(last.finished) < 2 {
 			t.Fatalf("no rotations: %v", last.finished)
@@ -232,6 +239,11 @@ func TestCuts(t *testing.T) {
 					}
 				}
 				lines := strings.TrimSuffix(all, "after\n")
+				for at, text := range safe {
+					if at < c.At && !strings.Contains(all, text) {
+						t.Fatalf("%v: of a finished file there is no trace\n%s", c, c.Dump())
+					}
+				}
 				for at, text := range synced {
 					if at < c.At && !strings.Contains(all, text) {
 						t.Fatalf("%v: of the synced lines there are %q\n%s", c, all, c.Dump())

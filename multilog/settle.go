@@ -95,11 +95,16 @@ func (l *log) makeSafe(files []full) {
 			early.StartSync()
 		}
 	}
-	last := ""
 	for _, f := range files {
 		l.insist("unable to write "+l.name+"/"+f.name+" to disk", f.file.Sync)
 		l.insist("unable to set mode of "+l.name+"/"+f.name, func() error { return f.file.Chmod(modeSafe) })
 		f.file.Close()
+	}
+	// What is called safe must be found after a power cut: if the disk still has
+	// it as current only, a new current may take its place there.
+	l.syncDir()
+	last := ""
+	for _, f := range files {
 		last = f.name[:tai.LabelLen] + ".s"
 		l.insist("unable to rename "+f.name+" to "+last+" in directory "+l.name, func() error {
 			err := l.fs.Rename(f.name, last)
