@@ -108,9 +108,15 @@ func (o *Owner) Control() *sys.FD { return o.control }
 
 // Announce replaces supervise/status. It is not synced: after a power cut
 // nothing that it tells is true any more.
+//
+// The old file and the new one change places, and the old one is written over
+// the next time. A rename that removes a file makes ext4 begin to write the new
+// one to the disk, which takes thirty times as long as all the rest; and a full
+// disk has no room for a new one. The first time, and where the file system
+// cannot do that, it is a rename.
 func (o *Owner) Announce(s Status) error {
 	file := o.name + "/supervise/status.new"
-	fd, err := o.dir.openFile("status.new", unix.O_WRONLY|unix.O_TRUNC|unix.O_CREAT, 0o644)
+	fd, err := o.dir.openFile("status.new", unix.O_WRONLY|unix.O_CREAT, 0o644)
 	if err != nil {
 		return strerr.Unable("open", file, err)
 	}
@@ -119,8 +125,11 @@ func (o *Owner) Announce(s Status) error {
 	if err != nil {
 		return strerr.Unable("write", file, err)
 	}
-	err = unix.Renameat(o.dir.at(), o.dir.file("status.new"), o.dir.at(), o.dir.file("status"))
-	if err != nil {
+	at, from, to := o.dir.at(), o.dir.file("status.new"), o.dir.file("status")
+	if unix.Renameat2(at, from, at, to, unix.RENAME_EXCHANGE) == nil {
+		return nil
+	}
+	if err := unix.Renameat(at, from, at, to); err != nil {
 		return strerr.Unable("rename", file+" to status", err)
 	}
 	return nil

@@ -59,9 +59,6 @@ func TestOwnerFiles(t *testing.T) {
 	if info, err := os.Stat(base + "/s/supervise/status"); err != nil || info.Size() != statusLen || info.Mode()&^0o044 != 0o600 {
 		t.Errorf("status: %v, %v", info, err)
 	}
-	if _, err := os.Stat(base + "/s/supervise/status.new"); err == nil {
-		t.Error("status.new is left")
-	}
 }
 
 func TestSecondOwner(t *testing.T) {

@@ -9,7 +9,7 @@
 //	DIR/supervise/lock     flock(2)ed by the supervise of DIR
 //	DIR/supervise/control  fifo: letters for supervise, one order each
 //	DIR/supervise/ok       fifo: has a reader while supervise runs
-//	DIR/supervise/status   replaced by rename:
+//	DIR/supervise/status   replaced as a whole:
 //
 //	 0        8      12      16 17 18
 //	+--------+-------+-------+--+--+
