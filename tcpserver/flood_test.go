@@ -1,0 +1,113 @@
+package tcpserver
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/tcp"
+)
+
+// With no descriptor left for a connection it waits, one line says so, and no
+// time is spent on trying.
+func TestDescriptorsExhausted(t *testing.T) {
+	fd, err := bind(netip.MustParseAddrPort("127.0.0.1:0"), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	unix.SetNonblock(fd, true)
+	local, err := tcp.Local(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{port: strconv.Itoa(int(local.Port()))}
+	env := &proc.Env{Name: "tcpserver"}
+	env.Files[2] = logTo{r: r}
+	s := newServer(&settings{limit: 10}, env, [8]proc.File{}, nil, nil)
+	for range 3 {
+		s.complain(unix.EMFILE)
+	}
+	if want := "tcpserver: warning: unable to accept connection: process cannot open more files\n"; r.said() != want {
+		t.Errorf("%q, want %q", r.said(), want)
+	}
+	if s.counted.acceptErrors != 3 {
+		t.Error(s.counted.acceptErrors)
+	}
+	// A client that was not accepted yet is, later.
+	c := r.dial(t, "127.0.0.1", "127.0.0.1")
+	g, err := newGate([]int{fd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, remote, err := g.accept(false)
+	if err != nil || remote.String() != c.LocalAddr().String() {
+		t.Fatalf("%v, %v", remote, err)
+	}
+	unix.Close(got)
+	g.stop()
+	if _, _, err := g.accept(false); err != errStopped {
+		t.Error(err)
+	}
+}
+
+// However many connections there were, nothing is left of them.
+func TestNothingGrows(t *testing.T) {
+	for _, options := range []string{"-RHl0", "-iRHl0"} {
+		r := command(t, "127.0.0.2:deny\n:allow,MAXCONNIP=\"30\",MAXRATEIP=\"1000000/1\"\n", nil, "-1", options, "-S", "status", "-x", "rules.cdb", "127.0.0.1", "0", "true").start(t)
+		pid := r.cmd.Process.Pid
+		if strings.Contains(options, "i") {
+			pid = r.worker(t)
+		}
+		crowd := func() {
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for i := range 40 {
+						d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%2))}}
+						c, err := d.Dial("tcp", "127.0.0.1:"+r.port)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						io.Copy(io.Discard, c)
+						c.Close()
+					}
+				})
+			}
+			wg.Wait()
+			for end := time.Now().Add(patience); !strings.Contains(r.status(t), "\ntcpserver_connections 0\n"); time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal(r.status(t))
+				}
+			}
+		}
+		files := func() int {
+			list, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		crowd()
+		before := files()
+		crowd()
+		if after := files(); after > before+runtime.NumCPU() {
+			t.Errorf("%s: %d descriptors, then %d", options, before, after)
+		}
+		if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err != nil {
+			t.Error(err)
+		}
+	}
+}
