@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"paperpath/internal/decimal"
@@ -61,11 +62,22 @@ var files = []file{
 
 var moreHosts = file{"morercpthosts", 'l', "No effect.", "SMTP clients may send messages to recipients at ", "."}
 
-// others are files of Life with qmail's scripts: explained where they exist.
+// others are files of Life with qmail's scripts and of what came to qmail as
+// patches: explained where they exist.
 var others = []file{
+	{"badhelo", 'l', "", "", " denied in HELO, as a pattern."},
+	{"badmailfrom-unknown", 'l', "", "", " not accepted in MAIL FROM from host without PTR."},
+	{"badmailfromnorelay", 'l', "", "", " not accepted in MAIL FROM, as a pattern, if RELAYCLIENT is not set."},
+	{"badmailto", 'l', "", "", " not accepted in RCPT TO, as a pattern."},
+	{"badmailtonorelay", 'l', "", "", " not accepted in RCPT TO, as a pattern, if RELAYCLIENT is not set."},
+	{"badrcptto", 'l', "", "", " not accepted in RCPT TO."},
 	{"concurrencyincoming", 'n', "", "Concurrency of incoming SMTP is ", ""},
 	{"defaultdelivery", 'l', "", "Delivery instructions without .qmail: ", ""},
+	moreBadRecipients,
+	{"rejectrelaytest", 'n', "0", "Recipients that test for an open relay are refused unless this is 0: ", ""},
 }
+
+var moreBadRecipients = file{"morebadrcptto", 'l', "", "", " not accepted in RCPT TO."}
 
 // account and groups in the order of their ids in the original's output.
 var (
@@ -138,7 +150,7 @@ func (r *report) all() error {
 		case "rcpthosts":
 			limited = exists
 		case moreHosts.name:
-			r.database()
+			r.database(moreHosts)
 		}
 	}
 	for _, entry := range names {
@@ -224,20 +236,20 @@ func (r *report) list(f file) (exists bool) {
 	return true
 }
 
-// database says whether morercpthosts.cdb goes with morercpthosts.
-func (r *report) database() {
-	text, none := os.Stat(r.home + "/control/morercpthosts")
-	table, noTable := os.Stat(r.home + "/control/morercpthosts.cdb")
-	r.put("\nmorercpthosts.cdb: ")
+// database says whether the database of a list goes with the list.
+func (r *report) database(list file) {
+	text, none := os.Stat(r.home + "/control/" + list.name)
+	table, noTable := os.Stat(r.home + "/control/" + list.name + ".cdb")
+	r.put("\n", list.name, ".cdb: ")
 	switch {
 	case none != nil && noTable != nil:
 		r.put("(Default.) No effect.\n")
 	case none != nil:
-		r.put("Oops! morercpthosts.cdb exists but morercpthosts doesn't.\n")
+		r.put("Oops! ", list.name, ".cdb exists but ", list.name, " doesn't.\n")
 	case noTable != nil:
-		r.put("Oops! morercpthosts exists but morercpthosts.cdb doesn't.\n")
+		r.put("Oops! ", list.name, " exists but ", list.name, ".cdb doesn't.\n")
 	case text.ModTime().Truncate(time.Second).After(table.ModTime()):
-		r.put("Oops! morercpthosts.cdb is older than morercpthosts.\n")
+		r.put("Oops! ", list.name, ".cdb is older than ", list.name, ".\n")
 	default:
 		r.put("Modified recently enough; hopefully up to date.\n")
 	}
@@ -248,9 +260,18 @@ func (r *report) rest(name string, known []string) {
 	if slices.Contains(known, name) {
 		return
 	}
+	if list, ok := strings.CutSuffix(name, ".cdb"); ok && list == moreBadRecipients.name {
+		if _, err := os.Stat(r.home + "/control/" + list); err != nil {
+			r.database(moreBadRecipients) // else it comes with its list
+		}
+		return
+	}
 	for _, f := range others {
 		if f.name == name {
 			r.file(f)
+			if f == moreBadRecipients {
+				r.database(f)
+			}
 			return
 		}
 	}

@@ -36,6 +36,10 @@ func TestShowctl(t *testing.T) {
 		"rcpthosts":        "",
 		"morercpthosts":    "big.example\n",
 		"defaultdelivery":  "./Maildir/\n",
+		"badmailto":        "@.*@\n",
+		"badrcptto":        "gone@mail.example\n",
+		"morebadrcptto":    "@gone.example\n",
+		"rejectrelaytest":  "1\n",
 		"my own":           "x",
 	})
 	if r.Status != 0 || r.Err != "" {
@@ -56,6 +60,10 @@ func TestShowctl(t *testing.T) {
 		"\n\nrcpthosts: \n\nmorercpthosts: \nSMTP clients may send messages to recipients at big.example.\n",
 		"\n\nmorercpthosts.cdb: Oops! morercpthosts exists but morercpthosts.cdb doesn't.\n",
 		"\n\ndefaultdelivery: \nDelivery instructions without .qmail: ./Maildir/\n",
+		"\n\nbadmailto: \n@.*@ not accepted in RCPT TO, as a pattern.\n",
+		"\n\nbadrcptto: \ngone@mail.example not accepted in RCPT TO.\n",
+		"\n\nmorebadrcptto: \n@gone.example not accepted in RCPT TO.\n\nmorebadrcptto.cdb: Oops! morebadrcptto exists but morebadrcptto.cdb doesn't.\n",
+		"\n\nrejectrelaytest: Recipients that test for an open relay are refused unless this is 0: 1.\n",
 		"\n\nmy own: I have no idea what this file does.\n",
 	} {
 		if !strings.Contains(r.Out, want) {
@@ -69,10 +77,11 @@ func TestShowctlMoreHosts(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"none":         {nil, "morercpthosts: (Default.) No rcpthosts; morercpthosts is irrelevant.\n\nmorercpthosts.cdb: (Default.) No effect.\n"},
-		"no rcpthosts": {map[string]string{"morercpthosts": "x\n"}, "morercpthosts: \nNo rcpthosts; doesn't matter that morercpthosts has x.\n"},
-		"only the cdb": {map[string]string{"morercpthosts.cdb": "x\n"}, "morercpthosts.cdb: Oops! morercpthosts.cdb exists but morercpthosts doesn't.\n"},
-		"both":         {map[string]string{"morercpthosts": "", "morercpthosts.cdb": ""}, "morercpthosts.cdb: Modified recently enough; hopefully up to date.\n"},
+		"none":                       {nil, "morercpthosts: (Default.) No rcpthosts; morercpthosts is irrelevant.\n\nmorercpthosts.cdb: (Default.) No effect.\n"},
+		"no rcpthosts":               {map[string]string{"morercpthosts": "x\n"}, "morercpthosts: \nNo rcpthosts; doesn't matter that morercpthosts has x.\n"},
+		"only the cdb":               {map[string]string{"morercpthosts.cdb": "x\n"}, "morercpthosts.cdb: Oops! morercpthosts.cdb exists but morercpthosts doesn't.\n"},
+		"only the cdb of recipients": {map[string]string{"morebadrcptto.cdb": "x\n"}, "morebadrcptto.cdb: Oops! morebadrcptto.cdb exists but morebadrcptto doesn't.\n"},
+		"both":                       {map[string]string{"morercpthosts": "", "morercpthosts.cdb": ""}, "morercpthosts.cdb: Modified recently enough; hopefully up to date.\n"},
 	} {
 		if _, r := show(t, c.files); !strings.Contains(r.Out, "\n\n"+c.want) {
 			t.Errorf("%s: no %q in\n%s", what, c.want, r.Out)

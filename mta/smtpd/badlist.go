@@ -37,7 +37,7 @@ func looksLikePattern(line string) bool {
 	if _, ok := ipme.ParseLiteral(line[strings.LastIndexByte(line, '@')+1:]); ok {
 		return false
 	}
-	return line[0] == '!' || strings.ContainsAny(line, `\^$*?()[]{}|`)
+	return strings.HasPrefix(line, "!") || strings.ContainsAny(line, `\^$*?()[]{}|`)
 }
 
 // relayTest reports whether a recipient's local part looks like an address for

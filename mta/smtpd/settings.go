@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"paperpath/internal/fsys"
@@ -77,7 +78,7 @@ func (set *settings) read(fs fsys.FS) (err error) {
 	if set.hosts, err = rcpthosts.Open(fs); err != nil {
 		return err
 	}
-	if set.badMailFrom, err = set.badList(dir.List("badmailfrom")); err != nil {
+	if set.badMailFrom, err = set.badList(dir, "badmailfrom"); err != nil {
 		return err
 	}
 	if set.dataBytes, err = dir.Int("databytes", 0); err != nil {
@@ -85,7 +86,7 @@ func (set *settings) read(fs fsys.FS) (err error) {
 	}
 
 	// What follows is of the patches. Without these files nothing changes.
-	if set.badMailFromNoRelay, err = set.patterns(dir.List("badmailfromnorelay")); err != nil {
+	if set.badMailFromNoRelay, err = set.patterns(dir, "badmailfromnorelay"); err != nil {
 		return err
 	}
 	unknown, _, err := dir.List("badmailfrom-unknown")
@@ -93,16 +94,16 @@ func (set *settings) read(fs fsys.FS) (err error) {
 		return err
 	}
 	set.badMailFromUnknown = control.Set(unknown)
-	if set.badHelo, err = set.patterns(dir.List("badhelo")); err != nil {
+	if set.badHelo, err = set.patterns(dir, "badhelo"); err != nil {
 		return err
 	}
-	if set.badMailTo, err = set.patterns(dir.List("badmailto")); err != nil {
+	if set.badMailTo, err = set.patterns(dir, "badmailto"); err != nil {
 		return err
 	}
-	if set.badMailToNoRelay, err = set.patterns(dir.List("badmailtonorelay")); err != nil {
+	if set.badMailToNoRelay, err = set.patterns(dir, "badmailtonorelay"); err != nil {
 		return err
 	}
-	if set.badRcptTo, err = set.badList(dir.List("badrcptto")); err != nil {
+	if set.badRcptTo, err = set.badList(dir, "badrcptto"); err != nil {
 		return err
 	}
 	test, err := dir.Int("rejectrelaytest", 0)
@@ -117,28 +118,28 @@ func (set *settings) read(fs fsys.FS) (err error) {
 // maxSeconds keeps a timeout within what a time.Duration holds.
 const maxSeconds = 1 << 32
 
-// patterns reads the lines of a file of patterns.
-func (set *settings) patterns(lines []string, _ bool, err error) (list patterns, _ error) {
+// patterns reads a file of patterns.
+func (set *settings) patterns(dir *control.Dir, name string) (patterns, error) {
+	lines, _, err := dir.List(name)
+	return set.parse(name, lines), err
+}
+
+// badList reads a file of addresses and patterns.
+func (set *settings) badList(dir *control.Dir, name string) (badList, error) {
+	lines, _, err := dir.List(name)
+	marked := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !looksLikePattern(line) })
+	// An address with a character of a pattern is still that address.
+	return badList{control.Set(lines), set.parse(name, marked)}, err
+}
+
+// parse parses the patterns of the file name.
+func (set *settings) parse(name string, lines []string) (list patterns) {
 	for _, line := range lines {
 		if p, err := parsePattern(line); err == nil {
 			list = append(list, p)
 		} else {
-			set.faults = append(set.faults, errors.New("pattern "+line+" is ignored: "+err.Error()))
+			set.faults = append(set.faults, errors.New("control/"+name+": "+line+" is ignored: "+err.Error()))
 		}
 	}
-	return list, err
-}
-
-// badList reads the lines of a file of addresses and patterns.
-func (set *settings) badList(lines []string, ok bool, err error) (list badList, _ error) {
-	var marked []string
-	for _, line := range lines {
-		if line != "" && looksLikePattern(line) {
-			marked = append(marked, line)
-		}
-	}
-	// An address with a character of a pattern is still that address.
-	list.addresses = control.Set(lines)
-	list.patterns, err = set.patterns(marked, ok, err)
-	return list, err
+	return list
 }
