@@ -4,6 +4,8 @@
 # make check  the quick half of make test: formats and static checks
 # make fuzz   every fuzz target for FUZZTIME (10s) each
 # make bench  measures our programs beside Debian's (doc/bench.md; BENCH, BENCH_ROUNDS, BENCH_DIR, BENCH_FORMAT)
+# make install    makes this host a mail host, or below DESTDIR; PREFIX, QMAILHOME (doc/install.md)
+# make instcheck  says what differs on this host from what make install makes
 # make mains  writes cmd/*/main.go from PROGRAMS
 
 GO       ?= go
@@ -46,6 +48,18 @@ prepare:
 
 fuzz: build
 	@test/fuzz $(FUZZTIME)
+
+# What a program must know of where it is installed is built in.
+PREFIX    ?= /usr/local
+QMAILHOME ?= /var/qmail
+PLACES = $(if $(filter-out /usr/local,$(PREFIX)),-X paperpath/install.Prefix=$(PREFIX)) \
+         $(if $(filter-out /var/qmail,$(QMAILHOME)),-X paperpath/mta/layout.DefaultHome=$(QMAILHOME))
+
+# Root's PATH may lack Go; what an ordinary user built is good.
+.PHONY: install instcheck
+install instcheck:
+	@if command -v $(GO) >/dev/null || test ! -x bin/instpackage; then $(MAKE) --no-print-directory build LDFLAGS='$(strip $(LDFLAGS) $(PLACES))'; fi
+	@umask 022; QMAILHOME= bin/$(subst install,instpackage,$@) $(if $(DESTDIR),-d '$(abspath $(DESTDIR))')
 
 .PHONY: bench
 bench: build

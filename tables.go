@@ -2,7 +2,7 @@
 // them at run time.
 package paperpath
 
-import _ "embed"
+import "embed"
 
 // HIER lists what an installed system consists of (internal/hier reads it).
 //
@@ -13,3 +13,9 @@ var HIER string
 //
 //go:embed PROGRAMS
 var PROGRAMS string
+
+// Files are what is installed beside the programs: manual pages, scripts and
+// settings (HIER says where; package install reads it).
+//
+//go:embed man conf doc/install.md doc/differences.md
+var Files embed.FS

@@ -20,6 +20,12 @@ func TestMake(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range table {
+		if e.Host {
+			if _, err := os.Lstat(filepath.Join(home, e.Path)); err == nil {
+				t.Errorf("%s is for a host, and made in a home", e.Path)
+			}
+			continue
+		}
 		var st syscall.Stat_t
 		if err := syscall.Lstat(filepath.Join(home, e.Path), &st); err != nil {
 			t.Errorf("%s: %v", e.Path, err)
@@ -55,6 +61,8 @@ func TestParseErrors(t *testing.T) {
 		"\nx 0755 root:root a":      "HIER:2: unknown kind x",
 		"d 0999 root:root a":        "HIER:1: ",
 		"d 0755 root:root a 12":     "HIER:1: want kind",
+		"s 0755 root:root a":        "HIER:1: want kind",
+		"f 0644 root:root a":        "HIER:1: want kind",
 		"f 0644 root:root a 99zz99": "HIER:1: ",
 	} {
 		if _, err := Parse(text); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -76,6 +76,12 @@ d 0755 root:qmail users`, "\n")
 	}
 	var got []string
 	for _, e := range entries {
+		if e.Host {
+			if e.Mode&0o7022 != 0 && e.Kind != 'l' {
+				t.Errorf("HIER: %s: mode %04o", e.Path, e.Mode)
+			}
+			continue
+		}
 		line := fmt.Sprintf("%c %04o %s %s", e.Kind, e.Mode, e.Owner, e.Path)
 		if e.Kind == 'f' {
 			line += fmt.Sprint(" ", e.Size)
