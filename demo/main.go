@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -65,11 +64,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	port, err := choosePort()
+	passwords, err := makePasswords(home)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(home, "service/qmail-smtpd/port"), []byte(strconv.Itoa(port)+"\n"), 0o644); err != nil {
+	ports, err := choosePorts(home)
+	if err != nil {
 		return err
 	}
 
@@ -79,21 +79,21 @@ func run() error {
 		return err
 	}
 	defer scan.stop()
-	if err := scan.waitPort(port, stop); err != nil {
+	if err := scan.waitPorts(ports, stop); err != nil {
 		if errors.Is(err, errStopped) {
 			return nil
 		}
 		return fmt.Errorf("%w\n%s", err, lastLines(home))
 	}
-	say("the SMTP port answers; sending a welcome message through it")
-	welcome, err := sendWelcome(home, host, port, stop)
+	say("the ports answer; sending a welcome message through SMTP")
+	welcome, err := sendWelcome(home, host, ports[0], stop)
 	if err != nil {
 		if errors.Is(err, errStopped) {
 			return nil
 		}
 		return fmt.Errorf("%w\n%s", err, lastLines(home))
 	}
-	fmt.Print(summary(dir, host, port, filepath.Join(dir, strings.TrimPrefix(welcome, home))))
+	fmt.Print(summary(dir, host, ports, passwords, filepath.Join(dir, strings.TrimPrefix(welcome, home))))
 
 	select {
 	case sig := <-stop:
@@ -144,33 +144,7 @@ func lock(f *os.File, dir string) error {
 	return nil
 }
 
-// choosePort returns the first free port from $SMTP_PORT (default 2525) on.
-func choosePort() (int, error) {
-	first := 2525
-	if s := os.Getenv("SMTP_PORT"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil {
-			return 0, fmt.Errorf("SMTP_PORT %q is not a port number", s)
-		}
-		first = int(n)
-	}
-	for port := first; port <= 65535 && port < first+1000; port++ {
-		free, err := freePort(port)
-		if err != nil {
-			if errors.Is(err, syscall.EACCES) {
-				return 0, fmt.Errorf("SMTP_PORT %d: only root may listen there", port)
-			}
-			continue
-		}
-		if first != 0 && free != first {
-			say(fmt.Sprintf("port %d is taken, using %d", first, free))
-		}
-		return free, nil
-	}
-	return 0, fmt.Errorf("no free port from %d on", first)
-}
-
-func summary(dir, host string, port int, welcome string) string {
+func summary(dir, host string, ports []int, passwords map[string]string, welcome string) string {
 	var b strings.Builder
 	shell := dir // as one types it
 	if strings.Contains(dir, " ") {
@@ -178,11 +152,21 @@ func summary(dir, host string, port int, welcome string) string {
 	}
 	line := func(what, how string) { fmt.Fprintf(&b, "  %-10s %s\n", what, how) }
 	fmt.Fprintf(&b, "\nPaperpath is running in %s, as uid %d.\n\n", dir, os.Getuid())
-	line("SMTP", fmt.Sprintf("127.0.0.1 port %d", port))
+	for i, s := range servers {
+		line(s.protocol, fmt.Sprintf("127.0.0.1 port %d", ports[i]))
+	}
 	line("send to", "alice@"+host+"      (Maildir)")
-	line("", "bob@"+host+"        (mbox)")
+	line("", "bob@"+host+"        (mbox and Maildir)")
 	line("", "bob-list@"+host+"   (both)")
-	line("try", fmt.Sprintf("swaks --server 127.0.0.1:%d --to alice@%s", port, host))
+	line("try", fmt.Sprintf("swaks --server 127.0.0.1:%d --to alice@%s", ports[0], host))
+	for _, user := range users {
+		if password, ok := passwords[user]; ok {
+			line("password", fmt.Sprintf("%-5s %s", user, password))
+		}
+	}
+	if len(passwords) == 0 {
+		line("passwords", "as they were ("+shell+"/bin/checkpassword-set "+shell+"/"+passwordFile+" alice, to change one)")
+	}
 	line("welcome", welcome)
 	line("mail", dir+"/home/alice/Maildir/new/, "+dir+"/home/bob/Mailbox")
 	line("logs", "tail -F "+shell+"/log/qmail-send/current "+shell+"/log/qmail-smtpd/current")

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -100,18 +98,28 @@ func (s *svscan) shutDown() error {
 
 // waitPort waits until the SMTP server greets.
 func (s *svscan) waitPort(port int, stop <-chan os.Signal) error {
-	deadline := time.Now().Add(patience)
-	var last error
-	for time.Now().Before(deadline) {
+	err := s.until(stop, func() error {
 		c, err := dial(port)
 		if err == nil {
 			err = c.expect("220")
 			c.conn.Close()
 		}
-		if err == nil {
+		return err
+	})
+	if err != nil && err != errStopped {
+		return fmt.Errorf("the SMTP port: %w", err)
+	}
+	return err
+}
+
+// until tries something again and again.
+func (s *svscan) until(stop <-chan os.Signal, try func() error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		last := try()
+		if last == nil {
 			return nil
 		}
-		last = err
 		select {
 		case err := <-s.ended:
 			return fmt.Errorf("svscan ended by itself (%v)", err)
@@ -119,25 +127,20 @@ func (s *svscan) waitPort(port int, stop <-chan os.Signal) error {
 			return errStopped
 		case <-time.After(50 * time.Millisecond):
 		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no answer: %w", last)
+		}
 	}
-	return fmt.Errorf("the SMTP port does not answer: %w", last)
-}
-
-// freePort returns port, or for 0 one of the kernel's choice, if it can be
-// listened on.
-func freePort(port int) (int, error) {
-	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // lastLines returns the ends of the logs, for a start that failed.
 func lastLines(home string) string {
 	var b bytes.Buffer
-	for _, name := range []string{"svscan", "qmail-smtpd/current", "qmail-send/current"} {
+	logs := []string{"svscan"}
+	for _, service := range serviceNames() {
+		logs = append(logs, service+"/current")
+	}
+	for _, name := range logs {
 		text, err := os.ReadFile(filepath.Join(home, "log", name))
 		if err != nil || len(text) == 0 {
 			continue

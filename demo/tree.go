@@ -155,15 +155,19 @@ func layOut(dir, home string) (host string, err error) {
 	if host == "" {
 		return "", fmt.Errorf("%s/control/me names no host; restore it, or remove %s to begin anew", dir, dir)
 	}
-	for _, name := range []string{
-		"home/alice", "home/bob", "log/qmail-send", "log/qmail-smtpd",
-		"service/qmail-send/log", "service/qmail-smtpd/log",
-	} {
+	var dirs []string
+	for _, user := range users {
+		dirs = append(dirs, "home/"+user)
+	}
+	for _, service := range serviceNames() {
+		dirs = append(dirs, "log/"+service, "service/"+service+"/log")
+	}
+	for _, name := range dirs {
 		if err := os.MkdirAll(filepath.Join(home, name), 0o755); err != nil {
 			return "", err
 		}
 	}
-	files := []struct{ name, text string }{
+	files := []file{
 		{"control/me", host + "\n"},
 		{"control/locals", host + "\nlocalhost\n"},
 		{"control/rcpthosts", host + "\nlocalhost\n"},
@@ -174,32 +178,41 @@ func layOut(dir, home string) (host string, err error) {
 		{"rc", rcScript(home)},
 		{"service/qmail-send/run", sendScript(home)},
 		{"service/qmail-send/log/run", logScript(home, "qmail-send")},
-		{"service/qmail-smtpd/run", smtpdScript(home)},
-		{"service/qmail-smtpd/log/run", logScript(home, "qmail-smtpd")},
 		{"alias/.qmail-postmaster", "alice\n"},
 		{"alias/.qmail-mailer-daemon", "postmaster\n"},
 		{"alias/.qmail-root", "postmaster\n"},
-		{"home/bob/.qmail", "./Mailbox\n"},
+		{"home/bob/.qmail", "./Mailbox\n./Maildir/\n"},
 		{"home/bob/.qmail-list", "alice\nbob\n"},
 		{"tcp.smtp", "# who may connect, and who may relay (RELAYCLIENT); tcprules compiles this\n" +
 			"127.:allow,RELAYCLIENT=\"\"\n:allow\n"},
+		{"tcp.qmqp", "# who may send mail to anybody by QMQP; tcprules compiles this\n" +
+			"127.:allow\n:deny\n"},
+	}
+	for _, s := range servers {
+		files = append(files,
+			file{"service/" + s.service + "/run", s.script(home)},
+			file{"service/" + s.service + "/log/run", logScript(home, s.service)})
 	}
 	for _, f := range files {
 		if err := writeAbsent(filepath.Join(home, f.name), f.text); err != nil {
 			return "", err
 		}
 	}
-	maildir := filepath.Join(home, "home/alice/Maildir")
-	if _, err := os.Lstat(maildir); err != nil {
-		if err := tool(home, "maildirmake", maildir); err != nil {
-			return "", err
+	for _, user := range users {
+		maildir := filepath.Join(home, "home", user, "Maildir")
+		if _, err := os.Lstat(maildir); err != nil {
+			if err := tool(home, "maildirmake", maildir); err != nil {
+				return "", err
+			}
 		}
 	}
 	return host, compileTables(home)
 }
 
-// compileTables makes the two databases that the servers read from their
-// sources, which are the administrator's to edit.
+type file struct{ name, text string }
+
+// compileTables makes the databases that the servers read from their sources,
+// which are the administrator's to edit.
 func compileTables(home string) error {
 	if err := writeAssign(home); err != nil {
 		return err
@@ -207,14 +220,21 @@ func compileTables(home string) error {
 	if err := tool(home, "qmail-newu"); err != nil {
 		return err
 	}
-	rules, err := os.Open(filepath.Join(home, "tcp.smtp"))
-	if err != nil {
-		return err
+	for _, name := range []string{"tcp.smtp", "tcp.qmqp"} {
+		name = filepath.Join(home, name)
+		rules, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		cmd := toolCommand(home, "tcprules", name+".cdb", name+".tmp")
+		cmd.Stdin = rules
+		err = cmd.Run()
+		rules.Close()
+		if err != nil {
+			return fmt.Errorf("tcprules: %w", err)
+		}
 	}
-	defer rules.Close()
-	cmd := toolCommand(home, "tcprules", filepath.Join(home, "tcp.smtp.cdb"), filepath.Join(home, "tcp.smtp.tmp"))
-	cmd.Stdin = rules
-	return cmd.Run()
+	return nil
 }
 
 // writeAssign makes users/assign, the only user table of a rootless system:
@@ -223,7 +243,7 @@ func writeAssign(home string) error {
 	name := filepath.Join(home, "users/assign")
 	ids := fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
 	var b strings.Builder
-	for _, user := range []string{"alice", "bob"} {
+	for _, user := range users {
 		fmt.Fprintf(&b, "=%s:%s:%s:%s/home/%s:::\n", user, user, ids, home, user)
 		fmt.Fprintf(&b, "+%s-:%s:%s:%s/home/%s:-::\n", user, user, ids, home, user)
 	}
@@ -232,10 +252,12 @@ func writeAssign(home string) error {
 }
 
 // placed lists the files that name the qmail home.
-var placed = []string{
-	"users/assign", "rc",
-	"service/qmail-send/run", "service/qmail-send/log/run",
-	"service/qmail-smtpd/run", "service/qmail-smtpd/log/run",
+func placed() []string {
+	names := []string{"users/assign", passwordFile, "rc"}
+	for _, service := range serviceNames() {
+		names = append(names, "service/"+service+"/run", "service/"+service+"/log/run")
+	}
+	return names
 }
 
 // relocate changes the home's name in those files after the directory was
@@ -244,7 +266,7 @@ func relocate(home string) error {
 	note := filepath.Join(home, ".home")
 	old, err := os.ReadFile(note)
 	if err == nil && string(old) != home {
-		for _, name := range placed {
+		for _, name := range placed() {
 			name = filepath.Join(home, name)
 			text, err := os.ReadFile(name)
 			if os.IsNotExist(err) {

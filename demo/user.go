@@ -44,7 +44,10 @@ func runUnprivileged(dir string, stop <-chan os.Signal) error {
 	// Nothing of root's own: deliveries run under the same uid and can read it.
 	cmd.Env = []string{
 		"RUN_DIR=" + dir, installedVar + "=yes",
-		"SMTP_PORT=" + os.Getenv("SMTP_PORT"), "PATH=" + os.Getenv("PATH"),
+		"PATH=" + os.Getenv("PATH"),
+	}
+	for _, s := range servers {
+		cmd.Env = append(cmd.Env, s.variable+"="+os.Getenv(s.variable))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func Clean(fs fsys.FS, now time.Time) {
 type Entry struct {
 	Name string // new/… or cur/…
 	Size int64  // of the file, bytes
-	time int64  // of its delivery, seconds
+	time int64  // of its delivery, Unix nanoseconds
 }
 
 // Unique returns the part of the name that stays when a reader moves the
@@ -60,15 +61,12 @@ func Scan(fs fsys.FS, now time.Time) (list []Entry, err error) {
 			name = sub + "/" + name
 			info, err := fs.Stat(name)
 			if err == nil && info.Mtime.Unix() < now.Unix() {
-				list = append(list, Entry{name, info.Size, info.Mtime.Unix()})
+				list = append(list, Entry{name, info.Size, info.Mtime.UnixNano()})
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b Entry) int {
-		if a.time != b.time {
-			return int(a.time - b.time)
-		}
-		return strings.Compare(a.Unique(), b.Unique())
+		return cmp.Or(cmp.Compare(a.time, b.time), strings.Compare(a.Unique(), b.Unique()))
 	})
 	return list, nil
 }

@@ -43,10 +43,13 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type server struct {
 	t    testing.TB
 	dir  string // RUN_DIR
-	port int
-	cmd  *exec.Cmd
-	out  *proctest.Buffer
-	done chan struct{} // closed when it has ended
+	port int    // of SMTP
+
+	ports     map[string]int    // by protocol
+	passwords map[string]string // by user; of the first start
+	cmd       *exec.Cmd
+	out       *proctest.Buffer
+	done      chan struct{} // closed when it has ended
 }
 
 // runDir returns a place for a server that an ordinary user can reach.
@@ -58,14 +61,17 @@ func runDir(t testing.TB) string {
 	return filepath.Join(dir, "run")
 }
 
-var portLine = regexp.MustCompile(`127\.0\.0\.1 port ([0-9]+)`)
+var (
+	portLine     = regexp.MustCompile(`(?m)^  ([A-Z0-9]+) +127\.0\.0\.1 port ([0-9]+)$`)
+	passwordLine = regexp.MustCompile(`(?m)^  password +([a-z]+) +(\S+)$`)
+)
 
 // start brings a server up in dir and waits until it says that it runs.
 func start(t testing.TB, dir string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, out: &proctest.Buffer{}, done: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(bin.Dir(t), "demo"))
-	s.cmd.Env = append(os.Environ(), "RUN_DIR="+dir, "SMTP_PORT=0")
+	s.cmd.Env = append(os.Environ(), "RUN_DIR="+dir, "SMTP_PORT=0", "POP3_PORT=0", "QMTP_PORT=0", "QMQP_PORT=0")
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
@@ -78,7 +84,14 @@ func start(t testing.TB, dir string) *server {
 	t.Cleanup(s.cleanUp)
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if text := s.out.String(); strings.Contains(text, "Ctrl-C") {
-			s.port, _ = strconv.Atoi(portLine.FindStringSubmatch(text)[1])
+			s.ports, s.passwords = map[string]int{}, map[string]string{}
+			for _, m := range portLine.FindAllStringSubmatch(text, -1) {
+				s.ports[m[1]], _ = strconv.Atoi(m[2])
+			}
+			for _, m := range passwordLine.FindAllStringSubmatch(text, -1) {
+				s.passwords[m[1]] = m[2]
+			}
+			s.port = s.ports["SMTP"]
 			return s
 		}
 		select {
