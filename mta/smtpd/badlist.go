@@ -51,3 +51,72 @@ func relayTest(addr string) bool {
 	}
 	return strings.ContainsAny(local, "@%!")
 }
+
+// bad returns the reply that refuses mail from this sender to addr by one of the
+// control files named bad…, "" for none. The replies, their order and the lines
+// in the log are those of relay-reject, qregex and spamcontrol.
+func (s *session) bad(addr string) (refusal string, err error) {
+	switch {
+	case s.rejectRelayTest && !s.mayRelay && relayTest(addr):
+		return "553 we don't relay (#5.7.1)", nil
+	case s.heloPattern != "":
+		s.logBad("badhelo", s.peer.Helo, s.heloPattern)
+		return "553 sorry, your HELO host name has been denied (#5.7.1)", nil
+	case s.senderListed:
+		return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)", nil
+	case s.senderPattern != "":
+		s.logBad("badmailfrom", s.sender, s.senderPattern)
+		return "553 sorry, your envelope sender has been denied (#5.7.1)", nil
+	}
+	line := s.badMailTo.match(addr)
+	if line == "" && !s.mayRelay {
+		line = s.badMailToNoRelay.match(addr)
+	}
+	if line != "" {
+		s.logBad("badmailto", addr, line)
+		return "553 sorry, your envelope recipient has been denied (#5.7.1)", nil
+	}
+	listed, line := s.badRcptTo.has(addr), s.badRcptTo.patterns.match(addr)
+	if !listed && line == "" {
+		key := control.Lower(addr)
+		if listed, err = s.moreBadRcptTo.Has(key); err == nil && !listed {
+			if at := strings.LastIndexByte(key, '@'); at >= 0 {
+				listed, err = s.moreBadRcptTo.Has(key[at:])
+			}
+		}
+	}
+	if !listed && line == "" || err != nil {
+		return "", err
+	}
+	s.logBad("badrcptto", addr, line)
+	return "553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)", nil
+}
+
+// logBad logs a refusal. What the client said is shown without control bytes.
+func (s *session) logBad(file, what, pattern string) {
+	what = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 127 {
+			return '?'
+		}
+		return r
+	}, what)
+	if s.logPatterns && pattern != "" {
+		s.say(file + ": <" + what + "> matches pattern: " + pattern)
+	} else {
+		s.say(file + ": <" + what + "> at " + s.peer.IP)
+	}
+}
+
+// unknownSender reports whether the client has no name in DNS, and its sender
+// is in control/badmailfrom-unknown: by address, by @host or by user@
+// (qmail-ldap's bmfunknowncheck).
+func (s *session) unknownSender(addr string) bool {
+	if len(s.badMailFromUnknown) == 0 || control.Lower(s.peer.Host) != "unknown" {
+		return false
+	}
+	if s.badMailFromUnknown.Has(addr) {
+		return true
+	}
+	at := strings.LastIndexByte(addr, '@')
+	return at >= 0 && (s.badMailFromUnknown.Has(addr[at:]) || s.badMailFromUnknown.Has(addr[:at+1]))
+}

@@ -11,8 +11,8 @@
 //	unstuff.go   the state machine that finds the end of the text
 //
 //	settings.go  what the control files say
-//	badlist.go   control/badmailfrom and control/badrcptto
-//	pattern.go   the patterns in these and in control/badmailto …
+//	badlist.go   control/badmailfrom, badrcptto …: who is refused, and how
+//	pattern.go   the patterns in these
 //	keeper.go    settings for many connections
 //
 // The states of a session are two: with and without a sender. HELO, EHLO,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -380,7 +381,12 @@ func FuzzSession(f *testing.F) {
 	f.Add("EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u>\r\nDATA\r\n..x\r\n.\r\nQUIT\r\n", 3)
 	f.Add("mail <>\nrcpt <@a:\"u x\"@local.example>\ndata\na\rb\r\n.\r\nrset\n", 1)
 	f.Add("MAIL FROM:<> SIZE=99999999999999999999\r\nRCPT TO:<u@[127.0.0.1]>\r\nDATA\r\n\n", 5)
-	fs := home(f, controls)
+	lists := maps.Clone(controls)
+	lists["badmailto"] = "[%#]\n!.\n"
+	lists["badrcptto"] = "gone@local.example\n"
+	lists["rejectrelaytest"] = "1\n"
+	lists["databytes"] = "1000\n"
+	fs := home(f, lists)
 	reply := regexp.MustCompile(`^(\d{3}[ -][^\x00-\x1f\x7f]*\r\n)*$`)
 	f.Fuzz(func(t *testing.T, in string, size int) {
 		whole := visit{wire: wire{in: in}}
