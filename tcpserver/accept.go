@@ -12,6 +12,7 @@ import (
 	"paperpath/internal/dnsq"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/tcp"
 	"paperpath/tcprules"
 	"paperpath/tcpserver/inside"
 )
@@ -178,7 +179,13 @@ const (
 
 func (s *server) accept(g *gate) error {
 	for s.reserve() {
-		fd, remote, err := g.accept(s.settings.inside)
+		fd, sa, err := g.accept(s.settings.inside)
+		var remote netip.AddrPort
+		if err == nil {
+			if remote, err = tcp.AddrPort(sa); err != nil {
+				unix.Close(fd)
+			}
+		}
 		switch err {
 		case nil:
 		case errStopped:

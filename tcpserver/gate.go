@@ -2,16 +2,13 @@ package tcpserver
 
 import (
 	"errors"
-	"net/netip"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"paperpath/internal/tcp"
 )
 
-// gate waits for connections on several sockets, and for the end of waiting.
-// Each accepting goroutine has one of its own: EPOLLEXCLUSIVE then wakes one of
+// gate waits for connections on sockets, none of which blocks, and for the end of
+// waiting. Each accepting goroutine has one of its own: EPOLLEXCLUSIVE then wakes one of
 // them for a connection, and not all.
 type gate struct {
 	epoll   int
@@ -60,7 +57,7 @@ func (g *gate) stop() {
 }
 
 // accept waits for the next connection.
-func (g *gate) accept(nonblock bool) (fd int, remote netip.AddrPort, err error) {
+func (g *gate) accept(nonblock bool) (fd int, remote unix.Sockaddr, err error) {
 	flags := unix.SOCK_CLOEXEC
 	if nonblock {
 		flags |= unix.SOCK_NONBLOCK
@@ -68,35 +65,31 @@ func (g *gate) accept(nonblock bool) (fd int, remote netip.AddrPort, err error) 
 	for {
 		// While connections keep coming there is nothing to wait for.
 		for len(g.ready) > 0 && !g.stopped.Load() {
-			fd, sa, err := unix.Accept4(int(g.ready[0].Fd), flags)
+			fd, remote, err := unix.Accept4(int(g.ready[0].Fd), flags)
 			switch err {
 			case nil:
-				remote, err := tcp.AddrPort(sa)
 				if g.several {
 					g.ready = g.ready[1:] // the others get their turn
 				}
-				if err == nil {
-					return fd, remote, nil
-				}
-				unix.Close(fd)
+				return fd, remote, nil
 			case unix.EAGAIN:
 				g.ready = g.ready[1:]
 			case unix.EINTR:
 			default:
-				return -1, remote, err
+				return -1, nil, err
 			}
 		}
 		if g.stopped.Load() {
-			return -1, remote, errStopped
+			return -1, nil, errStopped
 		}
 		n, err := unix.EpollWait(g.epoll, g.events[:], -1)
 		if err != nil && err != unix.EINTR {
-			return -1, remote, err
+			return -1, nil, err
 		}
 		g.ready = g.events[:max(n, 0)]
 		for i := range g.ready {
 			if int(g.ready[i].Fd) == g.end {
-				return -1, remote, errStopped
+				return -1, nil, errStopped
 			}
 		}
 	}

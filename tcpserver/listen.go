@@ -21,7 +21,8 @@ import (
 type sockets struct {
 	clients     []int // where the clients come; not blocking
 	status      int   // -S; -1: none
-	replacement int   // -K; -1: none
+	replacement int   // -K, not blocking; -1: none
+	next        *gate // where handOver waits for the next server
 
 	// shared: others have the clients' sockets too, and must not find them
 	// shut.
@@ -40,6 +41,11 @@ func listen(env *proc.Env, set *settings, resolver *dnsq.Resolver, host, service
 		// is there first gets the client, and the other one must not wait.
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return nil, strerr.Unable("listen", "", err)
+		}
+	}
+	if l.replacement >= 0 {
+		if err := unix.SetNonblock(l.replacement, true); err != nil {
+			return nil, strerr.Unable("listen on", set.replacement, err)
 		}
 	}
 	if err := drop(set.uid, set.gid); err != nil {

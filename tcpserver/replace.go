@@ -126,26 +126,35 @@ func wanted(fds []int, addresses []netip.AddrPort) bool {
 	return true
 }
 
-// handOver waits until a next server has taken the sockets over.
-func (l *sockets) handOver() {
-	for {
-		fd, _, err := unix.Accept4(l.replacement, unix.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			time.Sleep(acceptPause)
-			continue
-		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK:
-			select {} // there will be none
-		default:
-			continue
-		}
-		done := l.handTo(fd)
-		unix.Close(fd)
-		if done {
-			return
-		}
+// handOver returns a channel that is closed when a next server has taken the
+// sockets over.
+func (l *sockets) handOver() (done <-chan struct{}, err error) {
+	if l.next, err = newGate([]int{l.replacement}); err != nil {
+		return nil, strerr.Unable("wait for", "the next server", err)
 	}
+	handed := make(chan struct{})
+	go func() {
+		for {
+			fd, _, err := l.next.accept(false)
+			switch err {
+			case nil:
+			case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+				time.Sleep(acceptPause)
+				continue
+			case errStopped, unix.EBADF, unix.EINVAL, unix.ENOTSOCK:
+				return // there will be none
+			default:
+				continue
+			}
+			ok := l.handTo(fd)
+			unix.Close(fd)
+			if ok {
+				close(handed)
+				return
+			}
+		}
+	}()
+	return handed, nil
 }
 
 func (l *sockets) handTo(fd int) bool {
@@ -183,6 +192,9 @@ func uninterrupted(call func() error) error {
 
 // leaveKeeper starts the keeper.
 func (l *sockets) leaveKeeper(env *proc.Env) error {
+	// From now on the next server is the keeper's: this one may live for long,
+	// with -T, and has no clients' sockets soon.
+	l.next.stop()
 	self, err := child.Self()
 	if err != nil {
 		return strerr.Unable("find", "own program", err)
@@ -207,11 +219,10 @@ func (l *sockets) leaveKeeper(env *proc.Env) error {
 func keep() error {
 	l := &sockets{replacement: keeperReplacement, clients: inherited(keeperClients)}
 	sys.CloseOnExecFrom(3)
-	handed := make(chan struct{})
-	go func() {
-		l.handOver()
-		close(handed)
-	}()
+	handed, err := l.handOver()
+	if err != nil {
+		return err
+	}
 	select {
 	case <-handed:
 	case <-time.After(keeperPatience):

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -148,6 +150,44 @@ func TestReplace(t *testing.T) {
 			t.Errorf("%q", out)
 		}
 	}
+}
+
+// A server that waits for its last connections, as -T says, has given its sockets
+// to the keeper: it is not to answer the next one with those it has closed.
+func TestReplaceWhileOneWaits(t *testing.T) {
+	for _, options := range []string{"-RHl0", "-iRHl0"} {
+		name := t.TempDir() + "/next"
+		r := serve(t, "", options, "-T60", "-K", name, "127.0.0.1", "0", "cat")
+		c := r.hold(t, "127.0.0.1")
+		if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		keeper := keeperOf(t, name)
+		n := command(t, "", nil, "-1", options, "-K", name, "127.0.0.1", r.port, "echo", "hi").start(t)
+		if out := n.ask(t, "127.0.0.1"); n.port != r.port || out != "hi\n" {
+			t.Errorf("%s: port %s, want %s; %q", options, n.port, r.port, out)
+		}
+		gone(t, keeper)
+		c.Close()
+		r.over(t)
+	}
+}
+
+// keeperOf waits for the keeper of the sockets that are to be had at name.
+func keeperOf(t *testing.T, name string) int {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, file := range all {
+			text, _ := os.ReadFile(file) // it may be gone
+			if args := strings.Split(string(text), "\x00"); args[0] == keeperName && slices.Contains(args, name) {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+				return pid
+			}
+		}
+	}
+	t.Fatal("no keeper")
+	return 0
 }
 
 // The socket is for root and for the server's own user.

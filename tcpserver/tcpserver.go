@@ -79,12 +79,11 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	}
 	files = keepInherited(files)
 	sys.CloseOnExecFrom(3)
-	replaced := make(chan struct{})
+	var replaced <-chan struct{} // never, without -K
 	if l.replacement >= 0 {
-		go func() {
-			l.handOver()
-			close(replaced)
-		}()
+		if replaced, err = l.handOver(); err != nil {
+			return err
+		}
 	}
 	if set.inside {
 		return employ(set, env, files, l, term, replaced)
