@@ -75,7 +75,8 @@ type usage struct {
 	// at once after a pause: until is when the last one's share is over
 	// ("generic cell rate algorithm").
 	until map[usageKey]time.Time
-	sweep int // size of until at which what is over is removed
+	sweep int       // size of until at which what is over is removed
+	swept time.Time // the last time that it was
 }
 
 // applyLimits decides whether there are too many of the client's kind. What the
@@ -180,10 +181,10 @@ func (u *usage) take(key usageKey, most uint64, over time.Duration, now time.Tim
 	if until = until.Add(share); until.Sub(now) > over {
 		return false
 	}
-	if len(u.until) > u.sweep {
+	if len(u.until) >= u.sweep && (len(u.until) < maxRemembered || now.Sub(u.swept) >= sweepPause) {
 		u.forget(now)
 	}
-	if len(u.until) < maxRemembered {
+	if _, known := u.until[key]; known || len(u.until) < maxRemembered {
 		u.until[key] = until
 	}
 	return true
@@ -193,8 +194,11 @@ func (u *usage) take(key usageKey, most uint64, over time.Duration, now time.Tim
 // more networks than a limit could stop.
 const maxRemembered = 1 << 18
 
+// sweepPause is between two sweeps while the memory is full.
+const sweepPause = time.Second
+
 // forget removes what is over. It comes when twice as much is remembered as was
-// left the last time: for a connection, it costs next to nothing.
+// left the last time, or now and then: for a connection, it costs next to nothing.
 func (u *usage) forget(now time.Time) {
 	for key, until := range u.until {
 		if until.Before(now) {
@@ -202,7 +206,7 @@ func (u *usage) forget(now time.Time) {
 		}
 	}
 	const least = 1 << 10
-	u.sweep = max(least, 2*len(u.until))
+	u.sweep, u.swept = min(max(least, 2*len(u.until)), maxRemembered), now
 }
 
 // release counts a connection off.

@@ -82,6 +82,15 @@ func TestRateMemory(t *testing.T) {
 	if len(u.until) > maxRemembered {
 		t.Errorf("%d are remembered", len(u.until))
 	}
+	// The crowd does not help those who were there before it, and when it is
+	// gone, others are remembered again.
+	if u.take(usageKey{kind: rate, rule: "0"}, 1, time.Hour, now.Add(time.Hour+time.Minute)) {
+		t.Error("a crowd makes others forgotten")
+	}
+	late := usageKey{kind: rate, rule: "late"}
+	if now = now.Add(3 * time.Hour); !u.take(late, 1, time.Hour, now) || u.take(late, 1, time.Hour, now) {
+		t.Error("nobody is remembered any more")
+	}
 }
 
 func TestConns(t *testing.T) {
