@@ -1,6 +1,7 @@
 package dnsq
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/netip"
@@ -35,14 +36,19 @@ type config struct {
 	read    time.Time     // when; zero is never
 }
 
+// loadTimeout bounds the wait for a descriptor to read the file.
+const loadTimeout = 5 * time.Second
+
 // current returns the configuration, reading it if it is old.
-func (r *Resolver) current() (config, error) {
+func (r *Resolver) current(ctx context.Context) (config, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.config.read.IsZero() && time.Since(r.config.read) < maxAge*time.Second {
 		return r.config, nil
 	}
-	c, err := load(r.vars, r.file)
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	c, err := withDescriptor(ctx, func() (config, error) { return load(r.vars, r.file) })
 	if err != nil {
 		return config{}, err // not kept: the next question tries again
 	}
@@ -134,7 +140,7 @@ func (r *Resolver) Search(name string) ([]string, error) {
 	if strings.HasSuffix(name, ".") {
 		return []string{name}, nil
 	}
-	c, err := r.current()
+	c, err := r.current(context.Background())
 	if err != nil {
 		return nil, err
 	}

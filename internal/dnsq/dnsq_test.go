@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
 )
@@ -594,6 +595,55 @@ func openFiles(t *testing.T) int {
 		t.Skipf("cannot count descriptors: %v", err)
 	}
 	return len(list)
+}
+
+// A question that finds no descriptor waits for one: in a server others are given
+// back soon. One that finds none in its time has no answer.
+func TestDescriptorsExhausted(t *testing.T) {
+	r := resolver(serve(t, zone("name.example. 60 IN A 192.0.2.1")))
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	low := unix.Rlimit{Cur: min(limit.Cur, 100), Max: limit.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	var files []int
+	giveBack := func() {
+		for _, fd := range files {
+			unix.Close(fd)
+		}
+		files = nil
+	}
+	defer giveBack()
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		files = append(files, fd)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if list, err := r.A(ctx, "name.example"); !errors.Is(err, ErrTemporary) {
+		t.Errorf("%v, %v", list, err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := r.A(context.Background(), "name.example")
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		t.Fatalf("answered without a descriptor: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	giveBack()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestGivingUp(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 // ask asks every server until one gives an answer: NOERROR or NXDOMAIN. Any
 // other code is that server's trouble, and the next one is asked.
 func (r *Resolver) ask(ctx context.Context, name domain, qtype dnsmessage.Type) (*message, error) {
-	c, err := r.current()
+	c, err := r.current(ctx)
 	if err != nil {
 		return nil, strerr.Unable("read", r.file, err)
 	}

@@ -3,6 +3,7 @@ package dnsq
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -29,7 +30,9 @@ func dial(ctx context.Context, server netip.AddrPort, stream bool) (*socket, err
 	if stream {
 		connect = connection
 	}
-	f, err := connect(ctx, netip.AddrPortFrom(server.Addr().Unmap(), server.Port()))
+	f, err := withDescriptor(ctx, func() (*os.File, error) {
+		return connect(ctx, netip.AddrPortFrom(server.Addr().Unmap(), server.Port()))
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +42,26 @@ func dial(ctx context.Context, server netip.AddrPort, stream bool) (*socket, err
 		return nil, err
 	}
 	return &socket{f, context.AfterFunc(ctx, func() { f.SetDeadline(time.Unix(1, 0)) })}, nil
+}
+
+// descriptorPause is between two tries to get a descriptor.
+const descriptorPause = 20 * time.Millisecond
+
+// withDescriptor calls open until it does not lack a descriptor, or ctx ends. In a
+// server that asks for many clients at a time others are given back soon, and
+// "nobody knows" would let in whom a list warns of.
+func withDescriptor[T any](ctx context.Context, open func() (T, error)) (T, error) {
+	for {
+		v, err := open()
+		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(descriptorPause):
+		}
+	}
 }
 
 func connection(ctx context.Context, server netip.AddrPort) (*os.File, error) {
