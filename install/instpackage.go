@@ -160,10 +160,11 @@ func (x *installer) put(it *item) error {
 func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool) (err error) {
 	if !absent {
 		if it.Host && it.Kind == 'd' {
-			return nil
+			return x.unpacked(it, name, st)
 		}
-		// The queue may be elsewhere, on a disk of its own; but only root says so.
-		follow := it.Kind == 'd' && st.Mode&unix.S_IFMT == unix.S_IFLNK && st.Uid == 0
+		// The queue may be elsewhere, on a disk of its own; but it is the home's
+		// owner, root, who says so.
+		follow := it.Kind == 'd' && path.Dir(it.Path) == x.home
 		return x.settle(it, name, follow, false)
 	}
 	switch it.Kind {
@@ -187,6 +188,15 @@ func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool
 	}
 	x.count++
 	return x.settle(it, name, false, true)
+}
+
+// unpacked gives a directory around the home its owner if a package has made it:
+// what was to be somebody's and is root's, nobody has used. Otherwise it stays.
+func (x *installer) unpacked(it *item, name string, st *unix.Stat_t) error {
+	if _, uid, _, err := x.want(it); err != nil || uid <= 0 || st.Uid != 0 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return err
+	}
+	return x.settle(it, name, false, false)
 }
 
 func isDir(name string) bool {
