@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -148,12 +149,8 @@ func listenUnix(name string, mode uint32) (fd int, err error) {
 	// Made aside and renamed: there is no moment without, and none with the
 	// wrong mode.
 	aside := name + "." + strconv.Itoa(os.Getpid())
-	err = unix.Bind(fd, &unix.SockaddrUnix{Name: aside})
-	if err == nil {
-		if err = unix.Chmod(aside, mode); err == nil {
-			err = unix.Listen(fd, unixBacklog)
-		}
-		if err == nil {
+	if err = bindUnix(fd, aside, mode); err == nil {
+		if err = unix.Listen(fd, unixBacklog); err == nil {
 			err = unix.Rename(aside, name)
 		}
 		if err != nil {
@@ -168,6 +165,17 @@ func listenUnix(name string, mode uint32) (fd int, err error) {
 }
 
 const unixBacklog = 16
+
+// bindUnix names a socket. bind(2) gives the file the socket's own mode, less the
+// umask: a chmod by name could, done by root in somebody's directory, meet another
+// file. Nothing else of this process makes files meanwhile.
+func bindUnix(fd int, name string, mode uint32) error {
+	if err := unix.Fchmod(fd, mode); err != nil {
+		return err
+	}
+	defer syscall.Umask(syscall.Umask(0))
+	return unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+}
 
 // drop gives up the rights that were needed to bind, for good.
 func drop(uid, gid int) error {

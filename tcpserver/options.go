@@ -106,6 +106,9 @@ func parse(env *proc.Env) (*settings, []string, error) {
 			s.summary = true
 		case 'C':
 			s.perAddress = o.Arg
+			if n, _, _ := strings.Cut(o.Arg, ":"); n != "" {
+				_, _, err = parseLimit(conns, n)
+			}
 		case 'y':
 			s.proxies, err = networks(o.Arg)
 		case 'T':

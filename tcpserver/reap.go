@@ -104,7 +104,9 @@ func (s *server) wait(pid int, c *serving) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.children, pid)
+	if s.children[pid] == c { // or the number is another's already
+		delete(s.children, pid)
+	}
 	s.ended(c, ws)
 }
 

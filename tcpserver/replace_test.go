@@ -197,6 +197,18 @@ func TestReplacementSocket(t *testing.T) {
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
+	// Whatever the umask.
+	defer syscall.Umask(syscall.Umask(0o77))
+	for _, mode := range []os.FileMode{0o600, 0o666} {
+		fd, err := listenUnix(name+"2", uint32(mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(fd)
+		if info, err := os.Stat(name + "2"); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%v, %v; want %v", info, err, mode)
+		}
+	}
 	// Other addresses are not what the running server has to give.
 	r := command(t, "", nil, "-1RHl0", "-K", name, "127.0.0.2", "0", "echo", "other").start(t)
 	c, err := net.Dial("tcp", "127.0.0.2:"+r.port)

@@ -478,6 +478,7 @@ func TestCannotStart(t *testing.T) {
 		{nil, 100, usage},
 		{[]string{"0", "0"}, 100, usage},
 		{[]string{"-z", "0", "0", "x"}, 100, "tcpserver: illegal option -- z\n" + usage},
+		{[]string{"-C", "many", "0", "0", "x"}, 100, usage},
 		{[]string{"-c"}, 100, "tcpserver: option requires an argument -- c\n" + usage},
 		{[]string{"-q", "0"}, 100, ""},
 		{[]string{"0", "no-such-service", "x"}, 111, "tcpserver: fatal: unable to figure out port number for no-such-service\n"},
