@@ -59,7 +59,7 @@ PLACES = $(if $(filter-out /usr/local,$(PREFIX)),-X paperpath/install.Prefix=$(P
 .PHONY: install instcheck
 install instcheck:
 	@if command -v $(GO) >/dev/null || test ! -x bin/instpackage; then $(MAKE) --no-print-directory build LDFLAGS='$(strip $(LDFLAGS) $(PLACES))'; fi
-	@umask 022; QMAILHOME= bin/$(subst install,instpackage,$@) $(if $(DESTDIR),-d '$(abspath $(DESTDIR))')
+	@umask 022; QMAILHOME= bin/$(subst install,instpackage,$@) $(if $(DESTDIR),-d "$$(realpath -m -- '$(DESTDIR)')")
 
 .PHONY: bench
 bench: build

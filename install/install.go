@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"paperpath"
@@ -28,6 +29,10 @@ import (
 // Prefix is where what is not qmail's own is installed. A packager sets another
 // with -ldflags "-X paperpath/install.Prefix=/usr".
 var Prefix = "/usr/local"
+
+// hosts is the command that is the host's own: its hostname knows options, and what
+// mail is delivered to finds the programs in the qmail home first.
+const hosts = "hostname"
 
 // item is one thing that an installed system has.
 type item struct {
@@ -78,6 +83,7 @@ func items(home string) ([]item, error) {
 		}
 		list = append(list, it)
 	}
+	commands = slices.DeleteFunc(commands, func(c programs.Program) bool { return c.Name == hosts })
 	for _, c := range commands {
 		it := item{Entry: hier.Entry{Kind: 's', Owner: c.Owner, Path: Prefix + "/bin/" + c.Name, Host: true}, program: c.Name}
 		if _, err := fmt.Sscanf(c.Mode, "%o", &it.Mode); err != nil {
@@ -112,6 +118,9 @@ func manual(commands []programs.Program, home string) ([]item, error) {
 	}
 	var list []item
 	for _, f := range files {
+		if f.Name() == hosts+".1" {
+			continue
+		}
 		it := item{Entry: hier.Entry{Kind: 's', Mode: 0o644, Owner: "root:qmail", Host: true}}
 		section := f.Name()[strings.LastIndexByte(f.Name(), '.')+1:]
 		it.Path = home + "/man/man" + section + "/" + f.Name()

@@ -162,9 +162,9 @@ func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool
 		if it.Host && it.Kind == 'd' {
 			return x.unpacked(it, name, st)
 		}
-		// The queue may be elsewhere, on a disk of its own; but it is the home's
-		// owner, root, who says so.
-		follow := it.Kind == 'd' && path.Dir(it.Path) == x.home
+		// The home or the queue may be elsewhere, on a disk of its own; where a link
+		// may stand for them only root can make one.
+		follow := it.Kind == 'd' && (it.Path == x.home || path.Dir(it.Path) == x.home)
 		return x.settle(it, name, follow, false)
 	}
 	switch it.Kind {
@@ -181,13 +181,22 @@ func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool
 	case 'p':
 		err = unix.Mkfifo(name, 0o600)
 	case 'f':
-		err = os.WriteFile(name, make([]byte, it.Size), 0o600)
+		err = zeros(name, it.Size)
 	}
 	if err != nil {
 		return strerr.Unable("create", name, err)
 	}
 	x.count++
 	return x.settle(it, name, false, true)
+}
+
+func zeros(name string, size int64) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, size))
+	return errors.Join(err, f.Close())
 }
 
 // unpacked gives a directory around the home its owner if a package has made it:

@@ -86,7 +86,7 @@ func TestOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	modes := map[string]uint32{"0755": 0o755, "0711": 0o711, "0700": 0o700, "4711": 0o4711}
-	for _, p := range table {
+	for _, p := range installed(table) {
 		if strings.HasSuffix(p.Owner, ":qmail") {
 			same(root+"/var/qmail/bin/"+p.Name, p.Owner, modes[p.Mode])
 		} else {
