@@ -186,17 +186,17 @@ func TestDialogues(t *testing.T) {
 			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", " > u@fix.example\n"},
 		{"a suffix that makes the address too long for the queue", proc.Vars{"RELAYCLIENT=" + long[:200]},
 			"MAIL FROM:<>\nRCPT TO:<" + long[:850] + ">\nDATA\n",
-			"250 ok\n" + syntax + "503 RCPT first (#5.5.1)\n", ""},
+			"250 ok\n" + badSyntax + "503 RCPT first (#5.5.1)\n", ""},
 		{"badmailfrom", nil, "MAIL FROM:<u@BAD.example>\nRCPT TO:<u>\nMAIL FROM:<EVIL@worse.example>\nRCPT TO:<u>\n" +
 			"DATA\nMAIL FROM:<good@worse.example>\nRCPT TO:<u>\n",
 			"250 ok\n" + barf + "250 ok\n" + barf + "503 RCPT first (#5.5.1)\n250 ok\n250 ok\n", ""},
 		{"senders that qmail-send keeps for itself", nil, "MAIL FROM:<#@[]>\nMAIL FROM:<l-owner-@x.example-@[]>\nRCPT TO:<u>\n",
 			reservedSender + reservedSender + "503 MAIL first (#5.5.1)\n", ""},
 		{"no recipient, no sender", nil, "MAIL\nMAIL FROM:\nMAIL FROM:<>\nRCPT\nRCPT TO:\nRCPT TO:<>\n",
-			syntax + syntax + "250 ok\n" + syntax + syntax + syntax, ""},
+			badSyntax + badSyntax + "250 ok\n" + badSyntax + badSyntax + badSyntax, ""},
 		{"NUL, CR and escape sequences in addresses", nil, "MAIL FROM:<a\x00@b>\nMAIL FROM:<a\rb>\nMAIL FROM:<\x1b[m>\n" +
 			"MAIL FROM:<>\nRCPT TO:<u@local.example\x00@other.example>\nRCPT TO:<\x7f>\n",
-			syntax + syntax + syntax + "250 ok\n" + syntax + syntax, ""},
+			badSyntax + badSyntax + badSyntax + "250 ok\n" + badSyntax + badSyntax, ""},
 		{"an address in brackets that is ours", nil, "MAIL FROM:<>\nRCPT TO:<u@[127.0.0.1]>\nRCPT TO:<u@[IPv6:::]>\nRCPT TO:<u@[192.0.2.1]>\nDATA\n.\n",
 			"250 ok\n250 ok\n250 ok\n" + nogateway + "354 go ahead\n250 ok T qp P\n",
 			" > u@me.example u@me.example\n"},
@@ -204,7 +204,7 @@ func TestDialogues(t *testing.T) {
 			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", " > u@[192.0.2.1]\n"},
 		{"parameters", nil, "MAIL FROM:<> SIZE=10 BODY=8BITMIME\nMAIL FROM:<> body=7bit\nMAIL FROM:<> BODY=BINARYMIME\n" +
 			"MAIL FROM:<> FOO=BAR\nMAIL FROM:<> RCPT TO:<x>\nMAIL FROM:<>\nRCPT TO:<u> NOTIFY=NEVER\nRCPT TO:<u>  \n",
-			"250 ok\n250 ok\n" + syntax + syntax + syntax + "250 ok\n" + syntax + "250 ok\n", ""},
+			"250 ok\n250 ok\n" + badSyntax + badSyntax + badSyntax + "250 ok\n" + badSyntax + "250 ok\n", ""},
 		{"sizes", nil, "MAIL FROM:<> SIZE=\nMAIL FROM:<> SIZE=x\nMAIL FROM:<> SIZE=-1\nMAIL FROM:<> SIZE=1k\n" +
 			"MAIL FROM:<> SIZE=2147483648\nMAIL FROM:<> SIZE=18446744073709551617\nMAIL FROM:<> SIZE=100000000000000000000000000\n",
 			strings.Repeat("501 syntax error in SIZE (#5.5.4)\n", 4) + "250 ok\n" + toobig + "501 syntax error in SIZE (#5.5.4)\n", ""},
@@ -250,7 +250,7 @@ const (
 	barf           = "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)\n"
 	reservedSender = "553 sorry, that envelope sender is reserved (#5.1.7)\n"
 	toobig         = "552 sorry, that message size exceeds my databytes limit (#5.3.4)\n"
-	syntax         = "555 syntax error (#5.5.4)\n"
+	badSyntax      = "555 syntax error (#5.5.4)\n"
 )
 
 // What the queue says reaches the client, and never as success.
