@@ -322,8 +322,8 @@ func TestQmailctl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir+"/qmailctl", strings.ReplaceAll(string(text), "/var/qmail", dir))
-	for _, service := range []string{"qmail-send/log", "qmail-smtpd/log", "qmail-pop3d", "other"} {
+	write(t, dir+"/qmailctl", strings.NewReplacer("/var/qmail", dir, "/var/lock", dir).Replace(string(text)))
+	for _, service := range []string{"../subsys", "qmail-send/log", "qmail-smtpd/log", "qmail-pop3d", "other"} {
 		if err := os.MkdirAll(dir+"/service/"+service, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -337,8 +337,14 @@ func TestQmailctl(t *testing.T) {
 		}
 	}
 	run("start", "Starting qmail\nsvc -u S/qmail-send\nsvc -u S/qmail-send/log\nsvc -u S/qmail-pop3d\nsvc -u S/qmail-smtpd\nsvc -u S/qmail-smtpd/log\n", 0)
+	if _, err := os.Stat(dir + "/subsys/qmail"); err != nil {
+		t.Error(err)
+	}
 	run("stop", "Stopping qmail...\n  qmail-pop3d\nsvc -d S/qmail-pop3d\n  qmail-smtpd\nsvc -d S/qmail-smtpd\nsvc -d S/qmail-smtpd/log\n"+
 		"  qmail-send\nsvc -d S/qmail-send\nsvc -d S/qmail-send/log\n", 0)
+	if _, err := os.Stat(dir + "/subsys/qmail"); !os.IsNotExist(err) {
+		t.Error("stopped, and still marked as running:", err)
+	}
 	run("restart", "Restarting qmail:\n* Stopping qmail-pop3d.\nsvc -d S/qmail-pop3d\n* Stopping qmail-smtpd.\nsvc -d S/qmail-smtpd\n"+
 		"* Sending qmail-send SIGTERM and restarting.\nsvc -t S/qmail-send\n* Restarting qmail-pop3d.\nsvc -u S/qmail-pop3d\n"+
 		"* Restarting qmail-smtpd.\nsvc -u S/qmail-smtpd\n", 0)
