@@ -124,8 +124,8 @@ func (k *Keeper) datagram() {
 	k.settle()
 }
 
-// sentByService reports whether the sender is the service's process or one below
-// it: systemd-notify(1) is a child of the script that runs it.
+// sentByService reports whether the sender is, or was, the service's process or
+// one below it: systemd-notify(1) is a child of the script that runs it.
 func (k *Keeper) sentByService(oob []byte) bool {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) != 1 {
@@ -135,5 +135,16 @@ func (k *Keeper) sentByService(oob []byte) bool {
 	if err != nil {
 		return false
 	}
-	return descends(int(sender.Pid), k.run.pid)
+	if descends(int(sender.Pid), k.run.pid) {
+		return true
+	}
+	// systemd-notify may have ended before it was heard, and nobody knows any
+	// more whose child it was. Its user could have told the service itself.
+	return unix.Kill(int(sender.Pid), 0) == unix.ESRCH && sameUser(sender.Uid, k.run.pid)
+}
+
+// sameUser reports whether a process runs with the rights of uid.
+func sameUser(uid uint32, pid int) bool {
+	var st unix.Stat_t
+	return unix.Stat("/proc/"+strconv.Itoa(pid), &st) == nil && st.Uid == uid
 }

@@ -22,6 +22,9 @@ const asService = "PAPERPATH_TEST_NOTIFY"
 func TestMain(m *testing.M) {
 	if text := os.Getenv(asService); text != "" {
 		notify(os.Getenv("NOTIFY_SOCKET"), text)
+		if os.Getenv(asService+"_ONLY") != "" {
+			os.Exit(0)
+		}
 		time.Sleep(time.Hour)
 	}
 	bin.Main(m)
@@ -158,6 +161,25 @@ func TestNotificationSocket(t *testing.T) {
 	x.order("k")
 	x.until("stopping", func() bool { return x.status().Phase == service.PhaseStopping })
 	exec.Command("sh", "-c", "kill -9 $(cat /proc/"+strconv.Itoa(x.status().PID)+"/task/*/children)").Run()
+}
+
+// What systemd-notify said counts although it has ended before it is heard.
+func TestNotificationByAProcessThatIsGone(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := started(t, map[string]string{
+		"run": "#!/bin/sh\nuntil test -e go; do sleep 0.1; done\n" +
+			asService + "=READY=1 " + asService + "_ONLY=1 " + self + "\n>said\nexec sleep 1000\n",
+		"notification-socket": "",
+	})
+	x.until("starting", func() bool { s := x.status(); return s.PID != 0 && s.Phase == service.PhaseStarting })
+	x.cmd.Process.Signal(syscall.SIGSTOP)
+	os.WriteFile(x.path+"/go", nil, 0o644)
+	x.until("said", func() bool { _, err := os.Stat(x.path + "/said"); return err == nil })
+	x.cmd.Process.Signal(syscall.SIGCONT)
+	x.until("ready", func() bool { return x.status().Phase == service.PhaseUp })
 }
 
 func TestDownSignalAndTimeoutKill(t *testing.T) {

@@ -22,8 +22,10 @@ type guard struct {
 	tries     int               // in vain, since it is elsewhere
 
 	// At the end:
-	told   string    // the orders it got
-	toldAt time.Time // and when
+	told    string    // the orders it got
+	toldAt  time.Time // and when
+	asked   bool      // it is known whether
+	foreign bool      // another svscan keeps it
 }
 
 func (g *guard) idle() bool { return g.keeper == nil && !g.elsewhere }
@@ -81,8 +83,13 @@ func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
 		return true
 	}
 	if g.dir.Locked() {
-		g.elsewhere = true
-		return false
+		// What another svscan has is none of our business: somebody has started
+		// a second one for the directory.
+		if !g.asked {
+			g.asked, g.foreign = true, keptBySvscan(g.dir)
+		}
+		g.elsewhere = !g.foreign
+		return g.foreign
 	}
 	g.elsewhere = false
 	status, err := g.dir.Status()

@@ -2,6 +2,7 @@ package svscan
 
 import (
 	"bytes"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -62,8 +63,15 @@ func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD) {
 	if errWriter != nil && errReader != nil {
 		return nil, nil // never supervised
 	}
-	if inode := max(writer.LogPipe, reader.LogPipe); inode != 0 {
-		return pipeOf(inode, writer, reader)
+	if writer.LogPipe != 0 || reader.LogPipe != 0 {
+		// Should the two differ, one of them may be of a generation that is no
+		// more. Where the service writes to is what counts.
+		for _, inode := range []uint64{writer.LogPipe, reader.LogPipe} {
+			if from, to = pipeOf(inode, writer, reader); from != nil {
+				break
+			}
+		}
+		return from, to
 	}
 	if dir.Locked() {
 		if from, to = pipeOfSupervise(dir, "1"); from != nil {
@@ -90,6 +98,9 @@ func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD) {
 // status tell of. If one was about to be started nobody knows its number: then
 // in any process.
 func pipeOf(inode uint64, writer, reader service.Status) (from, to *sys.FD) {
+	if inode == 0 {
+		return nil, nil
+	}
 	var processes []string
 	for _, s := range []service.Status{writer, reader} {
 		for _, pid := range []int{s.PID, s.FinishPID} {
@@ -133,30 +144,46 @@ func pipeOfSupervise(dir *service.Dir, fd string) (from, to *sys.FD) {
 	if err != nil {
 		return nil, nil
 	}
-	names, err := fsys.OS{}.List("/proc")
-	if err != nil {
-		return nil, nil
-	}
-	for _, name := range names {
-		if name[0] < '0' || name[0] > '9' {
-			continue
-		}
-		process := "/proc/" + name
+	for process := range processesCalled("supervise") {
 		var cwd unix.Stat_t
-		if unix.Stat(process+"/cwd", &cwd) != nil || cwd.Ino != ino || uint64(cwd.Dev) != dev {
+		if unix.Stat("/proc/"+process+"/cwd", &cwd) != nil || cwd.Ino != ino || uint64(cwd.Dev) != dev {
 			continue
 		}
-		if !holdsLock(dir, process) {
+		if !holdsLock(dir, "/proc/"+process) {
 			continue
 		}
-		if comm, err := fsys.ReadFile(fsys.OS{}, process+"/comm", 64); err != nil || !bytes.Equal(comm, []byte("supervise\n")) {
-			continue
-		}
-		if from, to = openPipe(fdOf(name, fd)); from != nil {
+		if from, to = openPipe(fdOf(process, fd)); from != nil {
 			return from, to
 		}
 	}
 	return nil, nil
+}
+
+// keptBySvscan reports whether another svscan has the service.
+func keptBySvscan(dir *service.Dir) bool {
+	self := strconv.Itoa(os.Getpid())
+	for process := range processesCalled("svscan") {
+		if process != self && holdsLock(dir, "/proc/"+process) {
+			return true
+		}
+	}
+	return false
+}
+
+// processesCalled yields the numbers of the processes with a name.
+func processesCalled(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		processes, _ := fsys.OS{}.List("/proc")
+		for _, process := range processes {
+			if process[0] < '0' || process[0] > '9' {
+				continue
+			}
+			comm, err := fsys.ReadFile(fsys.OS{}, "/proc/"+process+"/comm", 64)
+			if err == nil && string(comm) == name+"\n" && !yield(process) {
+				return
+			}
+		}
+	}
 }
 
 // holdsLock reports whether process, a directory below /proc, runs with our

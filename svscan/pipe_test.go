@@ -168,3 +168,53 @@ func TestInheritedPipe(t *testing.T) {
 		t.Error("taken, although no supervise runs")
 	}
 }
+
+// The logger's status is of a generation that is no more, and the number of its
+// pipe happens to be the larger one.
+func TestPipeOfTheLivingGeneration(t *testing.T) {
+	for _, stale := range []uint64{1, 1 << 62} {
+		x := services(t)
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		c := exec.Command("sleep", "1000")
+		c.Stdout = w
+		err = c.Start()
+		w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			c.Process.Kill()
+			c.Wait()
+		}()
+		var st unix.Stat_t
+		if err := unix.Fstat(int(r.Fd()), &st); err != nil {
+			t.Fatal(err)
+		}
+		for dir, s := range map[string]service.Status{
+			"s":     {Stamp: time.Now(), PID: c.Process.Pid, LogPipe: st.Ino},
+			"s/log": {Stamp: time.Now(), LogPipe: stale},
+		} {
+			owner, err := x.dirOf(dir).Acquire(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := owner.Announce(s); err != nil {
+				t.Fatal(err)
+			}
+			owner.Close()
+		}
+		from, to, inode, err := logPipe(host(t), x.dirOf("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from.Close()
+		to.Close()
+		if inode != st.Ino {
+			t.Errorf("stale %d: another pipe than the service's is taken", stale)
+		}
+	}
+}

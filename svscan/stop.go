@@ -9,7 +9,7 @@ import (
 
 const (
 	stopInterval = 100 * time.Millisecond // between two looks at what other supervises keep
-	logGrace     = 10 * time.Second       // for a logger to read its pipe to the end
+	logGrace     = 5 * time.Second        // for a logger to read its pipe to the end
 )
 
 // stop does the next step of an orderly end and reports whether nothing runs any

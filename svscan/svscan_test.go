@@ -247,6 +247,31 @@ func TestSuperviseKilled(t *testing.T) {
 	x.stop()
 }
 
+// Somebody starts a second svscan for the directory and ends it again: the first
+// one's services never notice.
+func TestSecondSvscan(t *testing.T) {
+	x := services(t)
+	x.start()
+	s := x.dirOf("s")
+	x.until("s is up", func() bool { return pid(s) != 0 })
+	before, first := pid(s), x.svscan
+	x.start()
+	second := x.svscan
+	x.svscan = first
+	x.until("the second one sees it", func() bool {
+		said, _ := os.ReadFile(x.said.Name())
+		return strings.Contains(string(said), "svscan: warning: s is supervised already\n")
+	})
+	second.Process.Signal(syscall.SIGTERM)
+	if err := second.Wait(); err != nil {
+		t.Error(err)
+	}
+	if status, err := s.Status(); err != nil || status.PID != before || status.Want != service.Up {
+		t.Errorf("status %+v, %v", status, err)
+	}
+	x.stop()
+}
+
 // A supervise that is killed while svscan stops everything leaves nothing.
 func TestSuperviseKilledAtTheEnd(t *testing.T) {
 	x := services(t)
