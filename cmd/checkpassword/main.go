@@ -3,8 +3,8 @@
 package main
 
 import (
-	"paperpath/internal/proc/host"
 	"paperpath/checkpassword"
+	"paperpath/internal/proc/host"
 )
 
 func main() { host.Main(&checkpassword.Checkpassword) }

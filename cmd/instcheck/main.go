@@ -3,8 +3,8 @@
 package main
 
 import (
-	"paperpath/internal/proc/host"
 	"paperpath/install"
+	"paperpath/internal/proc/host"
 )
 
 func main() { host.Main(&install.Instcheck) }

@@ -3,6 +3,7 @@ package programs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +52,8 @@ func (p Program) Dir() string {
 // Main returns the text of cmd/DIR/main.go.
 func (p Program) Main() string {
 	base := p.Package[strings.LastIndexByte(p.Package, '/')+1:]
-	return "// Code generated from PROGRAMS; DO NOT EDIT.\n\npackage main\n\nimport (\n\t\"paperpath/internal/proc/host\"\n\t\"" +
-		p.Package + "\"\n)\n\nfunc main() { host.Main(&" + base + "." + p.Value + ") }\n"
+	imports := []string{"paperpath/internal/proc/host", p.Package}
+	slices.Sort(imports) // as gofmt has it
+	return "// Code generated from PROGRAMS; DO NOT EDIT.\n\npackage main\n\nimport (\n\t\"" + strings.Join(imports, "\"\n\t\"") +
+		"\"\n)\n\nfunc main() { host.Main(&" + base + "." + p.Value + ") }\n"
 }
