@@ -20,9 +20,6 @@ type settings struct {
 	next      []string
 }
 
-// maxSeconds keeps times within what a time.Duration holds.
-const maxSeconds = 1 << 32
-
 // parseOptions reads the options. -b, -B, -c, -C, -w and -T count for the
 // sources that come after them: the original asks each source as soon as it
 // reads of it.
@@ -79,6 +76,6 @@ func parseOptions(env *proc.Env) (*settings, error) {
 }
 
 func seconds(s string) time.Duration {
-	n, _ := decimal.Int(s)
-	return time.Duration(min(n, maxSeconds)) * time.Second
+	d, _ := decimal.Seconds(s)
+	return d
 }

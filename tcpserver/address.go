@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"paperpath/internal/dnsq"
+	"paperpath/internal/ipme"
 	"paperpath/internal/strerr"
 )
 
@@ -22,7 +22,7 @@ func lookupHost(resolver *dnsq.Resolver, host string) (netip.Addr, error) {
 	case host == "localhost": // RFC 6761 section 6.3: needs no DNS
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
 	case strings.Trim(bare, "0123456789.") == "":
-		if ip, ok := parseIPv4(bare); ok {
+		if ip, ok := ipme.ParseDotted(bare); ok {
 			return ip, nil
 		}
 		return netip.Addr{}, none
@@ -50,22 +50,4 @@ func lookupHost(resolver *dnsq.Resolver, host string) (netip.Addr, error) {
 		return netip.Addr{}, none
 	}
 	return ips[0], nil
-}
-
-// parseIPv4 takes leading zeros for decimal, as djb's ip4_scan does:
-// 127.000.000.001.
-func parseIPv4(s string) (netip.Addr, bool) {
-	parts := strings.Split(s, ".")
-	var b [4]byte
-	if len(parts) != len(b) {
-		return netip.Addr{}, false
-	}
-	for i, p := range parts {
-		n, err := strconv.ParseUint(p, 10, 8)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		b[i] = byte(n)
-	}
-	return netip.AddrFrom4(b), true
 }

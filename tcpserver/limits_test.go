@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -264,6 +265,23 @@ func (r *running) status(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+func TestNetworks(t *testing.T) {
+	for list, want := range map[string]string{
+		"192.0.2.7":                           "[192.0.2.7/32]",
+		"10.0.0.0/8,2001:db8::/32,2001:db8::": "[10.0.0.0/8 2001:db8::/32 2001:db8::/128]",
+		"::ffff:192.0.2.7":                    "[192.0.2.7/32]",
+	} {
+		if got, err := networks(list); fmt.Sprint(got) != want || err != nil {
+			t.Errorf("%q: %v, %v", list, got, err)
+		}
+	}
+	for _, list := range []string{"", "192.0.2.7,", "10.0.0.0/33", "proxy.example", "::ffff:10.0.0.0/104"} {
+		if got, err := networks(list); err == nil {
+			t.Errorf("%q: %v", list, got)
+		}
+	}
 }
 
 func TestProxy(t *testing.T) {

@@ -112,22 +112,16 @@ func (l *sockets) open(env *proc.Env, set *settings, resolver *dnsq.Resolver, ho
 }
 
 func bind(addr netip.AddrPort, backlog uint64) (fd int, err error) {
-	family := unix.AF_INET
-	if addr.Addr().Is6() {
-		family = unix.AF_INET6
-	}
-	// Not through package net, which would make it a multipath TCP socket:
-	// landlock's rules do not reach those.
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err = tcp.Socket(addr.Addr())
 	if err != nil {
 		return -1, strerr.Unable("create", "socket", err)
 	}
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if family == unix.AF_INET6 {
+	if addr.Addr().Is6() {
 		// "::" is everything, IPv4 too, whatever the system's default.
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
-	if err = unix.Bind(fd, tcp.Sockaddr(addr)); err != nil {
+	if err = tcp.Bind(fd, addr); err != nil {
 		err = strerr.Unable("bind", "", err)
 	} else if err = unix.Listen(fd, int(min(backlog, math.MaxInt32))); err != nil {
 		err = strerr.Unable("listen", "", err)

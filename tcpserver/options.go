@@ -135,15 +135,13 @@ func number(arg string, n *uint64) {
 	}
 }
 
-// maxSeconds keeps a timeout within what a time.Duration holds.
-const maxSeconds = 1 << 32
-
+// seconds is number for a time.
 func seconds(arg string, otherwise time.Duration) time.Duration {
-	n, digits := decimal.Prefix(arg)
+	d, digits := decimal.Seconds(arg)
 	if digits == 0 {
 		return otherwise
 	}
-	return time.Duration(min(n, maxSeconds)) * time.Second
+	return d
 }
 
 // variable returns the id in an environment variable. One that the kernel would
@@ -201,11 +199,13 @@ func networks(list string) (networks []netip.Prefix, err error) {
 	for word := range strings.SplitSeq(list, ",") {
 		p, err := netip.ParsePrefix(word)
 		if err != nil {
-			a, err := netip.ParseAddr(word)
-			if err != nil {
-				return nil, proc.Permanent(errors.New("unable to understand network " + strerr.Clean(word)))
-			}
+			var a netip.Addr
+			a, err = netip.ParseAddr(word)
+			a = a.Unmap()
 			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		if err != nil || p.Addr().Is4In6() { // IPv4 clients have IPv4 addresses
+			return nil, proc.Permanent(errors.New("unable to understand network " + strerr.Clean(word)))
 		}
 		networks = append(networks, p)
 	}

@@ -84,7 +84,7 @@ func (r *Reader) Stat() (fsys.Info, error) { return r.f.Stat() }
 // an error, only if the database is sound as far as it was read and has no
 // such key.
 func (r *Reader) Get(key []byte) (data []byte, found bool, err error) {
-	h := Hash(key)
+	h := hash(key)
 	start, slots := pair(r.header[h%tables*8:])
 	if slots == 0 {
 		return nil, false, nil
@@ -182,8 +182,8 @@ func (r *Reader) read(b []byte, off int64) error {
 	return err
 }
 
-// Hash is the hash of the format.
-func Hash(key []byte) uint32 {
+// hash is the hash of the format.
+func hash(key []byte) uint32 {
 	h := uint32(5381)
 	for _, c := range key {
 		h = h*33 ^ uint32(c)

@@ -90,12 +90,12 @@ func TestFormat(t *testing.T) {
 	}
 	const record = "\x03\x00\x00\x00\x05\x00\x00\x00oneHello"
 	end := uint32(2048 + len(record))
-	hash := uint32(5381)
+	h := uint32(5381)
 	for _, c := range []byte("one") {
-		hash = (hash*33 ^ uint32(c)) // as cdb.txt has it
+		h = h*33 ^ uint32(c) // as cdb.txt has it
 	}
-	if Hash([]byte("one")) != hash {
-		t.Errorf("hash %d, want %d", Hash([]byte("one")), hash)
+	if hash([]byte("one")) != h {
+		t.Errorf("hash %d, want %d", hash([]byte("one")), h)
 	}
 	if string(got[2048:end]) != record {
 		t.Errorf("record %q", got[2048:end])
@@ -103,16 +103,16 @@ func TestFormat(t *testing.T) {
 	le := binary.LittleEndian
 	for i := range uint32(256) {
 		want := uint32(0)
-		if i == hash&255 {
+		if i == h&255 {
 			want = 2
 		}
 		if slots := le.Uint32(got[8*i+4:]); slots != want {
 			t.Errorf("table %d has %d slots, want %d", i, slots, want)
 		}
 	}
-	table := le.Uint32(got[8*(hash&255):])
-	slot := table + hash>>8%2*8
-	if table != end || le.Uint32(got[slot:]) != hash || le.Uint32(got[slot+4:]) != 2048 || len(got) != int(end)+16 {
+	table := le.Uint32(got[8*(h&255):])
+	slot := table + h>>8%2*8
+	if table != end || le.Uint32(got[slot:]) != h || le.Uint32(got[slot+4:]) != 2048 || len(got) != int(end)+16 {
 		t.Errorf("table at %d: %x", table, got[table:])
 	}
 }
@@ -190,12 +190,12 @@ func TestReaderOfAReplacedDatabase(t *testing.T) {
 // A hash of 0 is one like any other. (The address is real.)
 func TestHashZero(t *testing.T) {
 	const zero = "39.160.226.88"
-	if Hash([]byte(zero)) != 0 {
-		t.Fatal(Hash([]byte(zero)))
+	if hash([]byte(zero)) != 0 {
+		t.Fatal(hash([]byte(zero)))
 	}
 	records := []record{{zero, "here"}}
 	for i := 0; len(records) < 20; i++ { // and others that want its slot
-		if key := fmt.Sprint(i); Hash([]byte(key))%tables == 0 {
+		if key := fmt.Sprint(i); hash([]byte(key))%tables == 0 {
 			records = append(records, record{key, key})
 		}
 	}
@@ -227,7 +227,7 @@ func hostile(key string, slots int, slot func(i int) (hash, position uint32), re
 	le := binary.LittleEndian
 	file := make([]byte, headerSize)
 	file = append(file, records...)
-	h := Hash([]byte(key))
+	h := hash([]byte(key))
 	le.PutUint32(file[h%tables*8:], uint32(len(file)))
 	le.PutUint32(file[h%tables*8+4:], uint32(slots))
 	for i := range slots {
@@ -241,7 +241,7 @@ func hostile(key string, slots int, slot func(i int) (hash, position uint32), re
 // Databases made to keep a reader busy, or to make it read elsewhere.
 func TestHostile(t *testing.T) {
 	const key = "10.0.0.1"
-	h := Hash([]byte(key))
+	h := hash([]byte(key))
 	other := "\x08\x00\x00\x00\x00\x00\x00\x0010.0.0.2"
 	for _, tt := range []struct {
 		name string
@@ -343,13 +343,13 @@ func FuzzGet(f *testing.F) {
 	}
 	// The header is 2048 bytes of which a key uses 8: the fuzzer gets those,
 	// and what stands behind the header.
-	h := int(Hash([]byte("a")) & 255)
+	h := int(hash([]byte("a")) & 255)
 	f.Add(good[8*h:8*h+8], good[headerSize:], []byte("a"))
 	f.Add([]byte("\x00\x08\x00\x00\xff\xff\xff\x7f"), good[headerSize:], []byte("a"))
 	f.Add([]byte("\x00\x08\x00\x00\x01\x00\x00\x00"), []byte("\x04\xb5\x02\x00\xff\xff\xff\xff"), []byte("a"))
 	f.Fuzz(func(t *testing.T, pair, rest, key []byte) {
 		file := make([]byte, headerSize, headerSize+len(rest))
-		copy(file[Hash(key)&255*8:][:8], pair)
+		copy(file[hash(key)&255*8:][:8], pair)
 		file = append(file, rest...)
 		r, err := newReader(memory{nil, file})
 		if err != nil {

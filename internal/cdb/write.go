@@ -51,7 +51,7 @@ func (w *Writer) Add(key, data []byte) error {
 	if position+size > math.MaxUint32 {
 		return errTooBig
 	}
-	h := Hash(key)
+	h := hash(key)
 	w.entries[h%tables] = append(w.entries[h%tables], entry{h, uint32(position)})
 	w.pair(uint32(len(key)), uint32(len(data)))
 	w.out.Write(key)

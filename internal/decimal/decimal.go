@@ -6,7 +6,10 @@
 //	"x"    → 0, no digit
 package decimal
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Prefix returns the number that s begins with and how many digits it has; no
 // digit is 0 (scan_ulong.c). A number that does not fit is math.MaxUint64: a
@@ -29,3 +32,13 @@ func Int(s string) (n, digits int) {
 	u, digits := Prefix(s)
 	return int(min(u, math.MaxInt)), digits
 }
+
+// Seconds is Prefix for numbers that become a time: maxSeconds at most.
+func Seconds(s string) (d time.Duration, digits int) {
+	n, digits := Prefix(s)
+	return time.Duration(min(n, maxSeconds)) * time.Second, digits
+}
+
+// maxSeconds keeps a time within what a time.Duration holds, also when it is added
+// to another.
+const maxSeconds = 1 << 32

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPrefix(t *testing.T) {
@@ -32,6 +33,10 @@ func TestPrefix(t *testing.T) {
 		i, digits := Int(c.text)
 		if want := min(c.n, math.MaxInt); uint64(i) != want || digits != c.digits {
 			t.Errorf("Int(%q) = %d, %d; want %d, %d", c.text, i, digits, want, c.digits)
+		}
+		d, digits := Seconds(c.text)
+		if want := time.Duration(min(c.n, 1<<32)) * time.Second; d != want || digits != c.digits {
+			t.Errorf("Seconds(%q) = %v, %d; want %v, %d", c.text, d, digits, want, c.digits)
 		}
 	}
 }

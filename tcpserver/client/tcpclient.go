@@ -205,11 +205,8 @@ func localIP(s string) (ip netip.Addr, ok bool) {
 	return netip.AddrFrom4(b), true // what follows does not count (ip4_scan.c)
 }
 
-// maxSeconds keeps a timeout within what a time.Duration holds.
-const maxSeconds = 1 << 32
-
 // seconds reads a number of seconds and returns what follows it.
 func seconds(s string) (d time.Duration, rest string) {
-	n, digits := decimal.Prefix(s)
-	return time.Duration(min(n, maxSeconds)) * time.Second, s[digits:]
+	d, digits := decimal.Seconds(s)
+	return d, s[digits:]
 }

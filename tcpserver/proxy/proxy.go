@@ -36,8 +36,8 @@ const (
 
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// ErrFormat means that what came is not a header.
-var ErrFormat = errors.New("no PROXY header")
+// errFormat means that what came is not a header.
+var errFormat = errors.New("no PROXY header")
 
 // Header is what a header says.
 type Header struct {
@@ -57,11 +57,11 @@ func Read(r io.Reader) (Header, error) {
 		return readV2(r)
 	}
 	if !strings.HasPrefix(string(b), "PROXY ") {
-		return Header{}, ErrFormat
+		return Header{}, errFormat
 	}
 	for b[len(b)-1] != '\n' {
 		if len(b) == maxV1 {
-			return Header{}, ErrFormat
+			return Header{}, errFormat
 		}
 		// Byte by byte: the rest of the connection is the program's.
 		b = b[:len(b)+1]
@@ -76,20 +76,20 @@ func parseV1(s string) (h Header, err error) {
 	s, ok := strings.CutSuffix(s, "\r\n")
 	f := strings.Split(s, " ")
 	if !ok || f[0] != "PROXY" || len(f) < 2 {
-		return h, ErrFormat
+		return h, errFormat
 	}
 	if f[1] == "UNKNOWN" {
 		return h, nil // "the receiver must ignore anything" behind it
 	}
 	if len(f) != 6 || f[1] != "TCP4" && f[1] != "TCP6" {
-		return h, ErrFormat
+		return h, errFormat
 	}
 	var ok1, ok2 bool
 	six := f[1] == "TCP6"
 	h.Source, ok1 = addrPort(f[2], f[4], six)
 	h.Destination, ok2 = addrPort(f[3], f[5], six)
 	if !ok1 || !ok2 {
-		return Header{}, ErrFormat
+		return Header{}, errFormat
 	}
 	return h, nil
 }
@@ -114,7 +114,7 @@ func readV2(r io.Reader) (h Header, err error) {
 	command, family := head[0], head[1]
 	length := int(binary.BigEndian.Uint16(head[2:]))
 	if command != 0x20 && command != 0x21 || length > maxV2 {
-		return h, ErrFormat
+		return h, errFormat
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
@@ -134,7 +134,7 @@ func readV2(r io.Reader) (h Header, err error) {
 	}
 	addresses := 2*size + 4
 	if len(rest) < addresses || !checkTLVs(head, rest, addresses) {
-		return h, ErrFormat
+		return h, errFormat
 	}
 	h.Source = wire(rest[:size], rest[2*size:])
 	h.Destination = wire(rest[size:2*size], rest[2*size+2:])

@@ -1,7 +1,6 @@
 package tcpserver
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -18,15 +17,4 @@ func TestLogged(t *testing.T) {
 			t.Errorf("%q: %q", s, got)
 		}
 	}
-}
-
-func FuzzParseIPv4(f *testing.F) {
-	f.Add("127.000.000.001")
-	f.Fuzz(func(t *testing.T, s string) {
-		if want, err := netip.ParseAddr(s); err == nil && want.Is4() {
-			if got, ok := parseIPv4(s); !ok || got != want {
-				t.Errorf("%q: %v, %v", s, got, ok)
-			}
-		}
-	})
 }
