@@ -5,6 +5,7 @@
 # make fuzz   every fuzz target for FUZZTIME (10s) each
 # make bench  measures our programs beside Debian's (doc/bench.md; BENCH, BENCH_ROUNDS, BENCH_DIR, BENCH_FORMAT)
 # make install    makes this host a mail host, or below DESTDIR; PREFIX, QMAILHOME (doc/install.md)
+# make deb        builds bin/paperpath_VERSION_ARCH.deb, with nfpm
 # make instcheck  says what differs on this host from what make install makes
 # make mains  writes cmd/*/main.go from PROGRAMS
 
@@ -60,6 +61,11 @@ PLACES = $(if $(filter-out /usr/local,$(PREFIX)),-X paperpath/install.Prefix=$(P
 install instcheck:
 	@if command -v $(GO) >/dev/null || test ! -x bin/instpackage; then $(MAKE) --no-print-directory build LDFLAGS='$(strip $(LDFLAGS) $(PLACES))'; fi
 	@umask 022; QMAILHOME= bin/$(subst install,instpackage,$@) $(if $(DESTDIR),-d "$$(realpath -m -- '$(DESTDIR)')")
+
+VERSION ?= 0.0.$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null || date +%Y%m%d%H%M)
+.PHONY: deb
+deb:
+	@install/deb/build $(VERSION)
 
 .PHONY: bench
 bench: build

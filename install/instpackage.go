@@ -330,6 +330,7 @@ func (x *installer) settle(it *item, name string, follow, fresh bool) error {
 		return err
 	}
 	var done []string
+	was := [2]uint32{st.Uid, st.Gid}
 	if uid >= 0 && (st.Uid != uint32(uid) || st.Gid != uint32(gid)) {
 		if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 			return strerr.Unable("chown", name, err)
@@ -343,7 +344,11 @@ func (x *installer) settle(it *item, name string, follow, fresh bool) error {
 		}
 		done = append(done, fmt.Sprintf("mode %04o is now %04o", st.Mode&0o7777, mode))
 	}
-	if !fresh && len(done) > 0 {
+	switch {
+	case fresh || len(done) == 0:
+	case it.Kind == 's' && was == [2]uint32{}:
+		x.count++ // as a package has unpacked it
+	default:
 		x.did("corrected " + name + ": " + strings.Join(done, ", "))
 	}
 	return nil

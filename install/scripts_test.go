@@ -14,7 +14,8 @@ import (
 
 func conf(t *testing.T, name string) string { return filepath.Join(bin.Root(t), "conf", name) }
 
-// scripts lists what a shell reads: all that lies in conf, the tables apart.
+// scripts lists what a shell reads: all that lies in conf, the tables apart, and
+// what the Debian package is made and handled by.
 func scripts(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(conf(t, ""), func(name string, d fs.DirEntry, err error) error {
@@ -30,6 +31,11 @@ func scripts(t *testing.T) (files []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deb, err := filepath.Glob(filepath.Join(bin.Root(t), "install/deb/[bp]*"))
+	if err != nil || len(deb) != 4 {
+		t.Fatal(deb, err)
+	}
+	files = append(files, deb...)
 	if len(files) < 30 {
 		t.Fatalf("only %d scripts", len(files))
 	}
