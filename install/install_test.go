@@ -204,9 +204,15 @@ func TestUpgrade(t *testing.T) {
 	link(t, "qmail-qmqpc", home+"/bin/qmail-queue")
 	link(t, "/package/admin/daemontools/command/svc", root+"/command/svc")
 	link(t, "/command/svok", root+"/usr/local/bin/svok")
-	if err := os.Remove(root + "/usr/sbin/sendmail"); err != nil {
-		t.Fatal(err)
+	own := []string{ // what nobody asked for
+		home + "/supervise/qmail-send/log", root + "/etc/tcp.pop3",
 	}
+	for _, name := range append(own, root+"/usr/sbin/sendmail") {
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, root+"/etc/tcp.pop3.cdb", "made of another file")
 	write(t, root+"/usr/sbin/sendmail", "another mail system's")
 	replaced := map[string]string{
 		"/var/qmail/bin/qmail-smtpd": "program qmail-smtpd", "/var/qmail/man/man8/qmail-send.8": "", "/var/qmail/boot/home": "",
@@ -225,6 +231,11 @@ func TestUpgrade(t *testing.T) {
 	for _, name := range kept {
 		if text, err := os.ReadFile(root + name); string(text) != "mine" {
 			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+	for _, name := range own {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s was made again", name)
 		}
 	}
 	for name, want := range replaced {

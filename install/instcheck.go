@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -119,6 +120,8 @@ func (a *auditor) check(it *item) {
 	switch {
 	case err == unix.ENOENT && it.Kind == 'c':
 		return // an administrator has no use for it
+	case err == unix.ENOENT && it.Host && strings.HasPrefix(it.Path, a.home+"/supervise/"):
+		return // nor for that service, or its logger
 	case err == unix.ENOENT:
 		a.warn(name, " does not exist")
 		return

@@ -131,6 +131,9 @@ func (x *installer) finish() {
 // put sees to one thing.
 func (x *installer) put(it *item) error {
 	name := x.root + it.Path
+	if service, within := x.service(it); within && exists(service+"/run") {
+		return nil
+	}
 	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return strerr.Unable("create", path.Dir(name), err)
 	}
@@ -146,13 +149,22 @@ func (x *installer) put(it *item) error {
 	case 's':
 		return x.putFile(it, name, &st, absent)
 	case 'c':
-		if absent {
+		// Rules that are compiled already have their source elsewhere.
+		if absent && !exists(name+".cdb") {
 			return x.replace(it, name, it.text)
 		}
 	case 'l':
 		return x.putLink(it, name, &st, absent)
 	}
 	return nil
+}
+
+// service returns the service directory that something is in.
+func (x *installer) service(it *item) (dir string, within bool) {
+	all := x.home + "/supervise/"
+	rest, ok := strings.CutPrefix(it.Path, all)
+	name, _, within := strings.Cut(rest, "/")
+	return x.root + all + name, ok && within
 }
 
 // putPlace makes a directory, a fifo or a file of zeros. In the qmail home it
