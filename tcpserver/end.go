@@ -8,17 +8,21 @@ import (
 // lastPatience is for programs that were told to end.
 const lastPatience = 3 * time.Second
 
-// settleTime is how long a server that ends waits for connections that have not
-// come to their program.
-const settleTime = 5 * time.Second
+// How long a server that ends waits for connections that have not come to their
+// program: a supervisor that sent TERM waits for it, and one that was replaced
+// keeps nobody waiting.
+const (
+	settleTime         = 5 * time.Second
+	settleTimeReplaced = time.Minute
+)
 
 // settle accepts nobody any more and returns when every connection has come to
-// its program, or settleTime is over. (The C program has created a process for
+// its program, or the time is over. (The C program has created a process for
 // each by then.)
-func (s *server) settle() {
+func (s *server) settle(most time.Duration) {
 	s.stop()
 	late := false
-	timer := time.AfterFunc(settleTime, func() {
+	timer := time.AfterFunc(most, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		late = true

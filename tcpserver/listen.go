@@ -143,6 +143,7 @@ func listenUnix(name string, mode uint32) (fd int, err error) {
 	// Made aside and renamed: there is no moment without, and none with the
 	// wrong mode.
 	aside := name + "." + strconv.Itoa(os.Getpid())
+	unix.Unlink(aside) // of a process with the same number that was killed here
 	if err = bindUnix(fd, aside, mode); err == nil {
 		if err = unix.Listen(fd, unixBacklog); err == nil {
 			err = unix.Rename(aside, name)

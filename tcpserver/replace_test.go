@@ -173,6 +173,41 @@ func TestReplaceWhileOneWaits(t *testing.T) {
 	}
 }
 
+// Who is on the way to his program when a server is told to end comes there.
+func TestOnTheWay(t *testing.T) {
+	for _, options := range []string{"-RHl0", "-iRHl0"} {
+		for _, replace := range []bool{false, true} {
+			name := t.TempDir() + "/next"
+			r := serve(t, "", options, "-y", "127.0.0.9", "-K", name, "127.0.0.1", "0", "echo", "old")
+			c := r.dial(t, "127.0.0.9", "127.0.0.1")
+			r.ask(t, "127.0.0.1") // it was accepted, as the one before this
+			next := func() *running {
+				return command(t, "", nil, "-1", options, "-K", name, "127.0.0.1", r.port, "echo", "new").start(t)
+			}
+			var n *running
+			if replace {
+				n = next()
+			} else {
+				if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				n = next() // so that no keeper is left
+			}
+			// Both may serve for a moment.
+			for end := time.Now().Add(patience); n.ask(t, "127.0.0.1") != "new\n"; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("%s: the next server does not serve", options)
+				}
+			}
+			io.WriteString(c, "PROXY UNKNOWN\r\n")
+			if b, err := io.ReadAll(c); string(b) != "old\n" {
+				t.Errorf("%s, replaced %v: %q, %v", options, replace, b, err)
+			}
+			r.over(t)
+		}
+	}
+}
+
 // keeperOf waits for the keeper of the sockets that are to be had at name.
 func keeperOf(t *testing.T, name string) int {
 	t.Helper()

@@ -93,6 +93,7 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if l.status >= 0 {
 		go s.serveStatus(l.status)
 	}
+	patience := settleTime
 	failed := make(chan error, 1)
 	go func() { failed <- s.serve(l.taken.confirm) }()
 	select {
@@ -103,13 +104,14 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 			}
 		}
 	case <-replaced:
+		patience = settleTimeReplaced
 	case err := <-failed:
 		return err
 	}
 	if set.patient {
 		s.finish(failed)
 	} else {
-		s.settle()
+		s.settle(patience)
 	}
 	return nil // those that are being served go on
 }
