@@ -31,7 +31,10 @@ func Catch(sigs ...unix.Signal) (*Caught, error) {
 	c := &Caught{R: NewFD(p[0]), w: NewFD(p[1]), sigs: sigs}
 	atomic.StoreInt32(&caughtFD, int32(p[1]))
 	caught, restorer := handlers()
+	// All others are blocked meanwhile, those of the runtime, too: its handlers
+	// use the same stack.
 	action := sigaction{handler: caught, flags: saRestorer | saOnStack | saRestart, restorer: restorer, mask: ^uintptr(0)}
+	var unblocked unix.Sigset_t
 	for _, sig := range sigs {
 		var before sigaction
 		if err := setAction(sig, &action, &before); err != nil {
@@ -39,18 +42,25 @@ func Catch(sigs ...unix.Signal) (*Caught, error) {
 			return nil, err
 		}
 		c.before = append(c.before, before)
+		unblocked.Val[0] |= 1 << (sig - 1)
+	}
+	// One thread that does not block it is enough for a process to get a signal,
+	// and the runtime keeps its threads and their masks.
+	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &unblocked, nil); err != nil {
+		c.Close()
+		return nil, err
 	}
 	return c, nil
 }
 
-// Close catches them no longer.
+// Close catches them no longer. A handler that another thread is in the middle
+// of may still write: the pipe stays open, for its number must not become that
+// of another file.
 func (c *Caught) Close() {
 	for i, before := range c.before {
 		setAction(c.sigs[i], &before, nil)
 	}
 	atomic.StoreInt32(&caughtFD, -1)
-	c.R.Close()
-	c.w.Close()
 }
 
 func setAction(sig unix.Signal, action, before *sigaction) error {

@@ -1,16 +1,20 @@
 #include "textflag.h"
 
 // caught is the handler, called by the kernel as a C function is: DI is the
-// signal's number. It touches nothing of the Go runtime, which may be anywhere.
+// signal's number. It may interrupt the Go runtime anywhere, so it touches
+// nothing of it: no goroutine, no stack but the one that the runtime gives each
+// thread for signals (SA_ONSTACK), and one system call, whose result it drops.
+// There is no errno to save. The kernel has saved all registers in the frame
+// below, and rt_sigreturn brings them and the mask back.
 TEXT ·caught(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	PUSHQ DI
-	MOVL  ·caughtFD(SB), DI
+	MOVL  ·caughtFD(SB), DI // -1 once nothing is caught any more: EBADF
 	MOVQ  SP, SI            // the number's lowest byte
 	MOVL  $1, DX
 	MOVL  $1, AX            // write(2)
 	SYSCALL
 	POPQ  DI
-	RET
+	RET                     // to restorer, which the kernel has pushed
 
 TEXT ·restorer(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVL $15, AX            // rt_sigreturn(2)

@@ -12,11 +12,14 @@ import (
 // Catch begins to catch sigs. Programs that this one executes get their default
 // back, as with every caught signal.
 func Catch(sigs ...unix.Signal) (*Caught, error) {
-	r, err := Signals(sigs...)
+	r, w, err := Pipe()
 	if err != nil {
 		return nil, err
 	}
-	return &Caught{R: r, sigs: sigs}, nil
+	for _, sig := range sigs {
+		w.notify(sig)
+	}
+	return &Caught{R: r, w: w, sigs: sigs}, nil
 }
 
 // Close catches them no longer.

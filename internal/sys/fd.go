@@ -70,7 +70,7 @@ func (f *FD) Read(b []byte) (int, error) {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN: // somebody made the shared description non-blocking
 			if f.read.Load() == 0 {
-				if err := f.poll(unix.POLLIN, -1); err != nil {
+				if err := f.poll(unix.POLLIN, time.Time{}); err != nil {
 					return 0, err
 				}
 			}
@@ -113,7 +113,7 @@ func (f *FD) Write(b []byte) (int, error) {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			if f.written.Load() == 0 {
-				if err := f.poll(unix.POLLOUT, -1); err != nil {
+				if err := f.poll(unix.POLLOUT, time.Time{}); err != nil {
 					return done, err
 				}
 			}
@@ -171,32 +171,13 @@ func (f *FD) wait(deadline *atomic.Int64, events int16) error {
 	if d == 0 {
 		return nil
 	}
-	left := time.Until(time.Unix(0, d))
-	if left < 0 {
-		left = 0
-	}
-	return f.poll(events, int((left+time.Millisecond-1)/time.Millisecond))
+	return f.poll(events, time.Unix(0, d))
 }
 
-func (f *FD) poll(events int16, ms int) error {
-	p := []unix.PollFd{{Fd: int32(f.n), Events: events}}
-	var end time.Time
-	if ms >= 0 {
-		end = time.Now().Add(time.Duration(ms) * time.Millisecond)
+func (f *FD) poll(events int16, until time.Time) error {
+	n, err := poll([]unix.PollFd{{Fd: int32(f.n), Events: events}}, until)
+	if err == nil && n == 0 {
+		return os.ErrDeadlineExceeded
 	}
-	for {
-		n, err := unix.Poll(p, ms)
-		switch {
-		case err == unix.EINTR:
-			if ms >= 0 {
-				ms = max(0, int(time.Until(end)/time.Millisecond))
-			}
-		case err != nil:
-			return err
-		case n == 0:
-			return os.ErrDeadlineExceeded
-		default:
-			return nil // ready, or hung up: the call itself will say which
-		}
-	}
+	return err // nil: ready, or hung up; the call itself will say which
 }

@@ -9,6 +9,6 @@ func Pages(n int) ([]byte, error) {
 	return unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 }
 
-// Free gives the memory of Pages back; they are zeros again when they are used
-// next.
+// Free gives memory back. What came from [Pages] is zeros when it is used next;
+// a shared mapping of a file has the file's contents, as before.
 func Free(pages []byte) { unix.Madvise(pages, unix.MADV_DONTNEED) }

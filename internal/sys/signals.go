@@ -20,48 +20,24 @@ func Signals(sigs ...unix.Signal) (*FD, error) {
 		return nil, err
 	}
 	for _, sig := range sigs {
-		if signal.Ignored(sig) {
-			continue
+		if !signal.Ignored(sig) {
+			w.notify(sig)
 		}
-		// A channel of its own for each: a storm of one signal must not push
-		// another one out.
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, sig)
-		go func() {
-			for range c {
-				w.Write([]byte{byte(sig)})
-			}
-		}()
 	}
 	return r, nil
 }
 
-// Poll waits until one of the descriptors is readable (there is data, an end or
-// an error) or the time until has come; the zero time never comes. It tells
-// which are readable. The clock is the monotonic one.
-func Poll(until time.Time, fds ...*FD) ([]bool, error) {
-	p := make([]unix.PollFd, len(fds))
-	for i, f := range fds {
-		p[i] = unix.PollFd{Fd: int32(f.n), Events: unix.POLLIN}
-	}
-	for {
-		ms := -1
-		if !until.IsZero() {
-			// Rounded up: waking a millisecond early would spin.
-			left := (time.Until(until) + time.Millisecond - 1) / time.Millisecond
-			ms = int(min(max(left, 0), 1<<30))
+// notify has sig write its number to the pipe f.
+func (f *FD) notify(sig unix.Signal) {
+	// A channel of its own for each: a storm of one signal must not push
+	// another one out.
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, sig)
+	go func() {
+		for range c {
+			f.Write([]byte{byte(sig)})
 		}
-		if _, err := unix.Poll(p, ms); err == unix.EINTR {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		ready := make([]bool, len(fds))
-		for i := range p {
-			ready[i] = p[i].Revents != 0
-		}
-		return ready, nil
-	}
+	}()
 }
 
 // Die ends this process by a signal, as if it had never been caught. (The Go

@@ -2,6 +2,7 @@ package send
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,7 +47,7 @@ func (t *trigger) close() {
 
 func (t *trigger) watch(fifo *sys.FD) {
 	for {
-		_, asked, err := sys.WaitReadable(fifo, t.ask)
+		ready, err := sys.Poll(time.Time{}, fifo, t.ask)
 		if err != nil {
 			return
 		}
@@ -54,7 +55,7 @@ func (t *trigger) watch(fifo *sys.FD) {
 			fifo.Close()
 		}
 		fifo = t.open()
-		if asked {
+		if ready[1] {
 			if _, err := t.ask.Read(make([]byte, 1)); err != nil {
 				if fifo != t.ask {
 					fifo.Close()
