@@ -1,6 +1,8 @@
 package multilog
 
 import (
+	"io"
+
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
@@ -29,6 +31,8 @@ type input struct {
 	midLine     bool // the last byte read was not a line feed
 	busy        bool // the last read filled the buffer
 	widened     bool // the pipe has more room than it was made with
+
+	err error // why it ends, if not because of its end
 }
 
 func openInput(file proc.File) (*input, error) {
@@ -92,6 +96,7 @@ func (in *input) read(buf []byte) (int, next) {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
+			in.err = err
 			return 0, inputEnds
 		case ready == 0:
 			in.busy = false
@@ -103,6 +108,9 @@ func (in *input) read(buf []byte) (int, next) {
 		break
 	}
 	n, err := in.file.Read(buf)
+	if err != nil && err != io.EOF {
+		in.err = err
+	}
 	if n == 0 || err != nil {
 		return 0, inputEnds
 	}

@@ -31,40 +31,54 @@ type journal struct {
 	header *header
 	file   interface{ Fd() uintptr }
 	boot   [40]byte
+	script uint64    // that which is applied from the next mark on
+	input  [2]uint64 // and to what
 }
 
 type header struct {
-	magic  [8]byte
-	boot   [40]byte
-	script uint64    // a hash of its words
-	input  [2]uint64 // device and inode of stdin
-	which  uint64    // of the slots
-	slots  [2]slot
+	magic uint64
+	boot  [40]byte
+	which uint64 // of the slots
+	slots [2]slot
 }
 
 // A slot says where the data stands.
 type slot struct {
-	begin, known uint64 // data[begin:][:known] has been read
-	open         uint64 // 1: so has what follows up to the zeros
-	inTail       uint64 // 1: begin is within a line, behind its head
+	script       uint64    // a hash of its words
+	input        [2]uint64 // device and inode of stdin
+	begin, known uint64    // data[begin:][:known] has been read
+	open         uint64    // 1: so has what follows up to the zeros
+	inTail       uint64    // 1: begin is within a line, behind its head
+	selected     uint64    // that line goes to the outs whose bits are set
 	logs         [maxLogs]position
 }
 
 // A position says how much of what becomes of data[begin:] a log has: what has
 // been appended to the file ino since it had base bytes, and skip bytes in
 // others before. ino is 0 while current is on its way to being an old log.
-type position struct {
-	ino, base, skip uint64
-	selected        uint64 // 1: the line that begin is within goes there
-}
+type position struct{ ino, base, skip uint64 }
 
 const (
 	maxLogs    = 16
 	headerSize = 4096
 	dataSize   = bufferSize + 4096
+	lockSize   = headerSize + dataSize // the same in every layout
+
+	// A position that is beyond it is none: no file of ours is so large.
+	maxPosition = 1 << 40
 )
 
-var magic = [8]byte{'m', 'u', 'l', 't', 'i', 'l', 'o', 'g'}
+const _ = uint(headerSize - unsafe.Sizeof(header{}))
+
+// The magic says that the file is a journal and which layout header and slot
+// have. Who changes them changes the number: a multilog that was killed may be
+// followed by a newer one. Layout 0 is what nobody is to read.
+const (
+	layout   = 2
+	magic    = layout<<56 | ours
+	ours     = 'o'<<48 | 'l'<<40 | 'i'<<32 | 't'<<24 | 'l'<<16 | 'u'<<8 | 'm'
+	oursMask = 1<<56 - 1
+)
 
 // openJournal maps the lock file of a log. It returns nil where there can be no
 // journal: without one the same is done in memory.
@@ -77,18 +91,17 @@ func openJournal(lock fsys.File) *journal {
 	if !ok {
 		return nil
 	}
-	const size = headerSize + dataSize
 	st, err := lock.Stat()
-	if err != nil || st.Size != 0 && st.Size != size {
+	if err != nil || st.Size != 0 && st.Size != lockSize {
 		return nil // somebody's own: a lock is all it is to us
 	}
 	// All of it must have its place on the disk now: a store into a mapping
 	// that has none is no error, it is the end of the process.
-	if err := unix.Fallocate(int(fd.Fd()), 0, 0, size); err != nil {
+	if err := unix.Fallocate(int(fd.Fd()), 0, 0, lockSize); err != nil {
 		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
 	}
-	mem, err := unix.Mmap(int(fd.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := unix.Mmap(int(fd.Fd()), 0, lockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
@@ -96,7 +109,7 @@ func openJournal(lock fsys.File) *journal {
 	// A page at a time: an idle multilog touches two.
 	unix.Madvise(mem, unix.MADV_RANDOM)
 	j := &journal{mem: mem, header: (*header)(unsafe.Pointer(&mem[0])), file: fd, boot: boot}
-	if m := j.header.magic; m != magic && m != [len(m)]byte{} {
+	if m := j.header.magic; m != 0 && m&oursMask != ours {
 		unix.Munmap(mem)
 		return nil
 	}
@@ -148,15 +161,14 @@ func (j *journal) change(edit func(*slot)) {
 	atomic.StoreUint64(&j.header.which, 1-which)
 }
 
-// begin makes an empty journal of it.
-func (j *journal) begin(script uint64, input [2]uint64) {
-	if j.header.magic == magic { // otherwise it is new: zeros that need no memory yet
-		atomic.StoreUint64(&j.header.slots[0].open, 0)
-		atomic.StoreUint64(&j.header.slots[1].open, 0)
-		clear(j.mem)
+// begin makes an empty journal of it, which nothing has been said in yet.
+func (j *journal) begin() {
+	if j.header.magic != 0 { // otherwise it is new: zeros that need no memory yet
+		atomic.StoreUint64(&j.header.magic, ours)
+		clear(j.mem[unsafe.Sizeof(j.header.magic):])
 		sys.Free(j.mem)
 	}
-	j.header.magic, j.header.boot, j.header.script, j.header.input = magic, j.boot, script, input
+	j.header.boot = j.boot
 }
 
 // identity tells one stdin from another, as far as it is a descriptor.
@@ -171,13 +183,26 @@ func identity(stdin proc.File) (id [2]uint64) {
 // end leaves the lock file as the C program has it.
 func (j *journal) end() { unix.Ftruncate(int(j.file.Fd()), 0) }
 
-// left returns what a multilog of this boot left, if anything, with its slot.
+// foreign reports whether another multilog's layout is in it.
+func (j *journal) foreign() bool {
+	m := j.header.magic
+	return m != 0 && m != magic && m != ours
+}
+
+// left returns what a multilog of this boot left, with its slot; nil if there is
+// nothing to be done. A line that has not ended may be all that is left, and all
+// of it written: then there is no byte, and still the rest of it to be waited for.
 func (j *journal) left() (pending []byte, at slot) {
 	h := j.header
 	if h.magic != magic || h.boot != j.boot || h.which > 1 {
 		return nil, slot{}
 	}
 	at = *j.slot()
+	for _, p := range at.logs {
+		if p.base > maxPosition || p.skip > maxPosition {
+			return nil, slot{}
+		}
+	}
 	data := j.data()
 	end := at.begin + at.known
 	if at.begin > uint64(len(data)) || at.known > uint64(len(data)) || end > uint64(len(data)) {
@@ -187,10 +212,10 @@ func (j *journal) left() (pending []byte, at slot) {
 		// Of a line that ends in zeros these are lost, and nothing else.
 		end += uint64(len(bytes.TrimRight(data[end:], "\x00")))
 	}
-	if end == at.begin {
+	if end == at.begin && at.inTail == 0 {
 		return nil, slot{}
 	}
-	return bytes.Clone(data[at.begin:end]), at
+	return append([]byte{}, data[at.begin:end]...), at
 }
 
 // A buffer is what was read and not dealt with yet.
@@ -198,6 +223,7 @@ type buffer struct {
 	data       []byte
 	begin, end int
 	journal    *journal // nil: only here
+	begun      []byte   // what was pending at the last mark, for [buffer.check]
 }
 
 // room is where to read to.
@@ -242,15 +268,35 @@ func (b *buffer) commit(s *script) {
 	atomic.StoreUint64(&b.journal.slot().open, 1)
 }
 
+// mark says in the journal where the data stands, and that all before is written.
 func (b *buffer) mark(s *script, open bool) {
-	b.journal.change(func(at *slot) {
+	j := b.journal
+	j.change(func(at *slot) {
+		at.script, at.input = j.script, j.input
 		at.begin, at.known, at.open = uint64(b.begin), uint64(b.end-b.begin), bit(open)
-		at.inTail = bit(s.inTail)
+		at.inTail, at.selected = bit(s.inTail), s.selectedBits()
 		for i, l := range s.logs {
 			l.appended = 0
-			at.logs[i] = position{ino: l.ino, base: uint64(l.bytes), selected: bit(s.outs[l.out].selected)}
+			at.logs[i] = position{ino: l.ino, base: uint64(l.bytes)}
 		}
 	})
+	atomic.StoreUint64(&j.header.magic, magic)
+	b.begun = append(b.begun[:0], b.pending()...)
+}
+
+// selectedBits says for the first outs whether they get the line that is being
+// passed through.
+func (s *script) selectedBits() (bits uint64) {
+	for i, o := range s.outs[:min(len(s.outs), 64)] {
+		bits |= bit(o.selected) << i
+	}
+	return bits
+}
+
+func (s *script) setSelected(bits uint64) {
+	for i, o := range s.outs[:min(len(s.outs), 64)] {
+		o.selected = bits>>i&1 == 1
+	}
 }
 
 func bit(is bool) uint64 {
@@ -258,6 +304,32 @@ func bit(is bool) uint64 {
 		return 1
 	}
 	return 0
+}
+
+// check reports whether the lock file has been truncated, which takes away the
+// pages of the mapping. Then it goes on without a journal, in private memory. It is for the moments
+// after a wait: between a read and the writes that follow nobody can be helped.
+func (b *buffer) check(s *script) bool {
+	j := b.journal
+	if j == nil {
+		return false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(j.file.Fd()), &st); err != nil || st.Size >= lockSize {
+		return false
+	}
+	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&j.mem[0]), lockSize,
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED)
+	if err != nil {
+		return false
+	}
+	copy(b.pending(), b.begun)
+	j.end()
+	b.journal = nil
+	for _, l := range s.logs {
+		l.journal = nil
+	}
+	return true
 }
 
 // free gives memory back that is not needed until more comes.

@@ -45,6 +45,13 @@ func run(_ context.Context, env *proc.Env) error {
 	}
 	for {
 		n, what := in.read(b.room())
+		if what != bytesCame && b.check(s) {
+			env.Warn(errors.New("somebody has truncated " + strerr.Clean(s.logs[0].name) + "/lock: going on without"))
+			if in.err == syscall.EFAULT {
+				in.err = nil
+				continue // there was no memory to read to
+			}
+		}
 		switch what {
 		case bytesCame:
 			b.end += n
@@ -59,6 +66,9 @@ func run(_ context.Context, env *proc.Env) error {
 			continue
 		}
 		break
+	}
+	if in.err != nil {
+		env.Warn(strerr.Unable("read", "standard input", in.err))
 	}
 	b.finish(s)
 	for _, l := range s.logs {

@@ -158,6 +158,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// An error is not taken for the end, silently.
+func TestReadError(t *testing.T) {
+	dir := t.TempDir()
+	in, err := sys.Open(dir, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := proctest.Run(&Multilog, proctest.Case{Args: []string{"./log"}, Dir: dir, Files: map[int]proc.File{0: in}})
+	if r.Status != 0 || r.Err != "multilog: warning: unable to read standard input: is a directory\n" {
+		t.Errorf("status %d, %q", r.Status, r.Err)
+	}
+}
+
 // The directory may be renamed while it is written.
 func TestRenamedDirectory(t *testing.T) {
 	dir := t.TempDir()

@@ -1,11 +1,19 @@
 package multilog
 
-import "paperpath/internal/fsys"
+import (
+	"errors"
+	"syscall"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/strerr"
+)
 
 // A rest is what a log still has to get of what a killed multilog had read.
 type rest struct {
-	skip int // so many bytes it has
-	text []byte
+	has       int // so many bytes it has got
+	skip      int // so many of them are still to come by
+	text      []byte
+	inCurrent bool // it belongs at the end of the file that is current
 }
 
 func (r *rest) write(b []byte) {
@@ -20,12 +28,8 @@ type nobody struct{}
 func (nobody) write([]byte) {}
 
 // openLogs takes the logs, puts them in order and begins the journal. If the
-// multilog before this one was killed it finishes its work first: the script is
-// applied once more to what had been read, and what a log did not get it gets
-// now, where it belongs if that can be: at the end of the file that was being
-// written.
+// multilog before this one was killed it finishes its work first.
 func (s *script) openLogs() (b *buffer, err error) {
-	words := s.env.Args[1:]
 	var j *journal
 	var pending []byte
 	var at slot
@@ -49,29 +53,23 @@ func (s *script) openLogs() (b *buffer, err error) {
 			}
 		}
 	}
-	var begun []byte
-	if pending != nil {
-		rests := make([]rest, len(s.logs))
-		if begun, err = s.again(pending, &at, j.header.script == hashWords(words), rests); err != nil {
-			return nil, err
-		}
-		for i, l := range s.logs {
-			if err := l.open(); err != nil {
-				return nil, err
-			}
-			l.write(rests[i].text)
-		}
-	}
-	input := identity(s.env.Files[0])
-	if j != nil && j.header.input != input {
-		begun = nil // the rest of that line will never come, and this is no line
-	}
 	if j == nil {
 		return &buffer{data: pages(dataSize)}, nil
 	}
-	j.begin(hashWords(words), input)
-	b = &buffer{data: j.data(), journal: j}
-	b.end = copy(b.data, begun)
+	if j.foreign() {
+		s.env.Warn(errors.New("what is in " + strerr.Clean(s.logs[0].name) + "/lock is of another version, and given up"))
+	}
+	j.script, j.input = hashWords(s.env.Args[1:]), identity(s.env.Files[0])
+	return s.begin(j, pending, &at)
+}
+
+// begin begins the journal, with what was left in it dealt with.
+func (s *script) begin(j *journal, pending []byte, at *slot) (*buffer, error) {
+	b := &buffer{data: j.data(), journal: j}
+	if pending != nil {
+		return b, s.again(b, pending, at)
+	}
+	j.begin()
 	for i, l := range s.logs {
 		l.journal, l.index = j, i
 		l.identify()
@@ -80,40 +78,88 @@ func (s *script) openLogs() (b *buffer, err error) {
 	return b, nil
 }
 
-// again applies the script to what was left and returns the line that had not
-// ended. What does not belong at the end of a file that is there goes to rests.
-func (s *script) again(pending []byte, at *slot, same bool, rests []rest) (begun []byte, err error) {
-	outs := make([]out, len(s.outs))
-	for i, o := range s.outs {
-		outs[i] = *o
-		o.to = nobody{}
+// again applies the script once more to what was left, and gives each log what it
+// did not get, where it belongs if that can be: at the end of the file that was
+// being written. This multilog may be killed as well, at any moment: at each the
+// journal tells how far it has got, and the next one goes on from there.
+func (s *script) again(b *buffer, pending []byte, at *slot) error {
+	j := b.journal
+	if at.script != j.script {
+		// Nobody knows what these logs have of it. Let it be this script that
+		// had not got anywhere.
+		j.change(func(next *slot) {
+			next.script, next.selected, next.logs = j.script, ^uint64(0), [maxLogs]position{}
+		})
+		*at = *j.slot()
 	}
-	inCurrent := make([]bool, len(s.logs))
+	b.end = int(at.begin) + len(pending)
+	rests := make([]rest, len(s.logs))
 	for i, l := range s.logs {
-		if same {
-			rests[i].skip, inCurrent[i] = at.logs[i].written(l)
-			s.outs[l.out].selected = at.logs[i].selected == 1
+		rests[i].has, rests[i].inCurrent = at.logs[i].written(l)
+		rests[i].skip = rests[i].has
+	}
+	begun := s.repeat(pending, at, rests, at.input == j.input)
+	for i, l := range s.logs {
+		if err := l.resume(j, i, &rests[i]); err != nil {
+			return err
 		}
+	}
+	b.begin = b.end - len(begun)
+	b.mark(s, false)
+	clear(b.data[b.end:])
+	b.commit(s)
+	b.free()
+	return nil
+}
+
+// repeat applies the script to what was left, with the rests in place of the
+// logs, and returns the line that had not ended. It goes on if stdin is the same.
+func (s *script) repeat(pending []byte, at *slot, rests []rest, same bool) (begun []byte) {
+	to := make([]interface{ write([]byte) }, len(s.outs))
+	for i, o := range s.outs {
+		to[i], o.to = o.to, nobody{}
+	}
+	for i, l := range s.logs {
 		s.outs[l.out].to = &rests[i]
 	}
-	s.inTail = same && at.inTail == 1
+	s.setSelected(at.selected)
+	s.inTail = at.inTail == 1
 	s.replay = true
 	begun = s.take(pending)
+	if !same {
+		// The rest of that line will never come. Of a short one nobody has seen
+		// anything; a long one is in the logs, and ends here.
+		begun, s.begun = nil, false
+		if s.inTail {
+			s.take([]byte{'\n'})
+		}
+	}
 	s.flush()
 	s.replay = false
 	for i, o := range s.outs {
-		o.to = outs[i].to
+		o.to = to[i]
 	}
-	for i, l := range s.logs {
-		if !inCurrent[i] || len(rests[i].text) == 0 {
-			continue
+	return begun
+}
+
+// resume opens a log and gives it what it still has to get.
+func (l *log) resume(j *journal, index int, r *rest) error {
+	if r.inCurrent && len(r.text) > 0 {
+		if err := l.complete(r.text); err != nil {
+			return err
 		}
-		if err := l.complete(rests[i].text); err != nil {
-			return nil, err
-		}
-		rests[i].text = nil
+		r.has += len(r.text)
+		r.text = nil
 	}
-	return begun, nil
+	l.journal, l.index, l.appended = j, index, r.has
+	l.moving(true)
+	if err := l.open(); err != nil {
+		return err
+	}
+	l.identify()
+	l.moving(false)
+	l.write(r.text)
+	return nil
 }
 
 // complete appends b to the file that was current when its multilog was killed.
@@ -141,7 +187,14 @@ func (p *position) written(l *log) (n int, inCurrent bool) {
 		return n, false
 	}
 	for i, name := range append([]string{"current", "previous"}, l.old()...) {
-		if st, err := l.fs.Lstat(name); err == nil && st.Ino == p.ino {
+		var st fsys.Info
+		l.insist("unable to stat "+l.name+"/"+name, func() (err error) {
+			if st, err = l.fs.Lstat(name); err == syscall.ENOENT {
+				return nil
+			}
+			return err
+		})
+		if st.Ino == p.ino {
 			return n + max(int(st.Size)-int(p.base), 0), i == 0
 		}
 	}
