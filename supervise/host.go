@@ -23,6 +23,7 @@ type Host struct {
 	warned   map[string]time.Time
 	raised   bool // a service came up since the waiting ones were asked
 	limit    int  // descriptors are below that
+	threads  bool // there is /proc, by which several threads can start children in different directories
 
 	siblings Siblings
 	poll     time.Duration // how often services that wait for others look
@@ -71,6 +72,7 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 		return nil, err
 	}
 	h.limit = int(min(limit.Cur, 1<<30))
+	h.threads = unix.Access("/proc/self/fd", unix.X_OK) == nil
 	return h, h.loop.Add(fd, func() { h.signals(fd) })
 }
 
@@ -87,6 +89,16 @@ func (h *Host) Spare(fds ...*sys.FD) error {
 		}
 	}
 	return nil
+}
+
+// Room returns how many descriptors may be opened before Spare says no.
+func (h *Host) Room() int {
+	n, err := unix.FcntlInt(h.home.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	unix.Close(n)
+	return max(0, h.limit-reserve-n)
 }
 
 // Loop returns the loop, for descriptors that belong to no service.

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,46 +37,15 @@ type Keeper struct {
 	heedless    []string // names in after that lead back to this service
 	awaited     []string // and such that do not
 
-	status  service.Status // as it is
-	written service.Status // as supervise/status has it
-	forked  time.Duration  // when run was, since the system booted
+	left    *service.Status // what a predecessor wrote last; nil: there is nothing
+	status  service.Status  // as it is
+	written service.Status  // as supervise/status has it
+	forked  time.Duration   // when run was, since the system booted
+	ending  bool            // End was called
 	closed  bool
-}
 
-// Keep takes a service in: whoever has the lock keeps it, and a process that a
-// predecessor left is taken over. The error wraps EWOULDBLOCK if the service is
-// kept by somebody else.
-func (h *Host) Keep(p Place) (*Keeper, error) {
-	down, err := p.Dir.Down()
-	if err != nil {
-		return nil, unable("stat", p.Name+"/down", err)
-	}
-	owner, err := p.Dir.Acquire(p.Name)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.Spare(owner.Control()); err != nil {
-		owner.Close()
-		return nil, unable("supervise", p.Name, err)
-	}
-	k := &Keeper{Place: p, host: h, owner: owner}
-	k.service = NewService(k, !down && !p.TakeOver)
-	if last, err := p.Dir.Status(); err == nil && k.adopt(&last) {
-		k.service.Adopt(last)
-	}
-	k.service.Announce()
-	k.flush()
-	if err = owner.Ready(); err == nil {
-		err = h.loop.Add(owner.Control(), k.orders)
-	}
-	if err != nil {
-		// What was adopted goes on without us, until the next try.
-		k.close()
-		return nil, err
-	}
-	k.service.Begin()
-	k.settle()
-	return k, nil
+	beginning bool    // Begin comes to its end
+	first     *launch // what it has to fork then
 }
 
 // Status returns the status of the service.
@@ -85,8 +55,11 @@ func (k *Keeper) Status() service.Status { return k.service.Status() }
 // are closed then.
 func (k *Keeper) Closed() bool { return k.closed }
 
-// Order obeys letters as if they had come through the fifo.
-func (k *Keeper) Order(letters string) {
+// End obeys letters that are to end the service. From now on what comes through
+// the fifo cannot keep it from that: neither start it again nor stop it with
+// SIGSTOP, so that it hears of nothing.
+func (k *Keeper) End(letters string) {
+	k.ending = true
 	k.obey([]byte(letters))
 }
 
@@ -95,9 +68,16 @@ func (k *Keeper) orders() {
 	// What one turn may hold: a writer that never stops has no more.
 	var b [512]byte
 	n, err := k.owner.Control().Read(b[:])
-	if err == nil {
-		k.obey(b[:n])
+	if err != nil {
+		return
 	}
+	letters := b[:n]
+	if k.ending {
+		letters = slices.DeleteFunc(letters, func(letter byte) bool {
+			return letter == service.Up || letter == service.Once || letter == service.Pause
+		})
+	}
+	k.obey(letters)
 }
 
 func (k *Keeper) obey(letters []byte) {
@@ -150,22 +130,31 @@ func (k *Keeper) close() {
 	k.finish.forget(k.host)
 	k.closeReady()
 	k.socket.close(k.host)
-	k.host.loop.Remove(k.owner.Control())
-	k.owner.Close()
+	if k.owner != nil {
+		k.host.loop.Remove(k.owner.Control())
+		k.owner.Close()
+	}
 }
 
 // flush writes the status, if it has changed. It may be that the disk is full:
 // then it is tried again.
 func (k *Keeper) flush() bool {
-	if k.status == k.written {
-		return true
-	}
-	if err := k.owner.Announce(k.status); err != nil {
+	if err := k.write(); err != nil {
 		k.host.warn(err)
 		return errors.Is(err, unix.ENOENT) // the directory is no more
 	}
-	k.written = k.status
 	return true
+}
+
+func (k *Keeper) write() error {
+	if k.status == k.written {
+		return nil
+	}
+	err := k.owner.Announce(k.status)
+	if err == nil {
+		k.written = k.status
+	}
+	return err
 }
 
 // Announce notes the status for the end of the turn. Only that a process is
@@ -183,7 +172,7 @@ func (k *Keeper) Announce(s service.Status) {
 		k.host.raised = true
 	}
 	k.status = s
-	if about {
+	if about && !k.beginning {
 		k.flush()
 	}
 }

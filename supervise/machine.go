@@ -38,7 +38,8 @@ import (
 // World does what a Service decides.
 type World interface {
 	// Start starts ./run. An error that is ErrFork means that no process could
-	// be had; after any other the service counts as having ended at once.
+	// be had; errLater, that Started will be called; after any other the service
+	// counts as having ended at once.
 	Start(service.Rules) (pid int, err error)
 	// Finish starts ./finish for a process that has ended; 0 if there is none.
 	Finish(pid int, how service.Ending) (int, error)
@@ -54,8 +55,12 @@ type World interface {
 	Now() time.Time
 }
 
-// ErrFork is the error of World.Start if the system lacks what a process needs.
-var ErrFork = errors.New("no process to be had")
+var (
+	// ErrFork is the error of World.Start if the system lacks what a process needs.
+	ErrFork = errors.New("no process to be had")
+	// errLater is not an error.
+	errLater = errors.New("started later")
+)
 
 const (
 	pause     = time.Second      // between two starts
@@ -186,7 +191,13 @@ func (s *Service) run() {
 	// Said before it is done, and again after it: should this process be killed
 	// in between, the next one knows that there may be somebody to look for.
 	s.down(service.PhaseStarting, s.world.Now())
-	pid, err := s.world.Start(s.rules)
+	if pid, err := s.world.Start(s.rules); err != errLater {
+		s.Started(pid, err)
+	}
+}
+
+// Started tells what came of World.Start.
+func (s *Service) Started(pid int, err error) {
 	s.began = s.world.Now()
 	if errors.Is(err, ErrFork) {
 		// Somebody who said "once" hears of it in the log and may say it again.

@@ -47,6 +47,7 @@ func (p *process) forget(h *Host) {
 func (k *Keeper) Start(r service.Rules) (int, error) {
 	files := []uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}
 	vars := k.host.env.Vars
+	l := &launch{}
 	var err error
 	if r.NotifySocket {
 		if vars, err = k.listen(vars); err != nil {
@@ -54,24 +55,57 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 		}
 	}
 	if r.NotifyFD != 0 {
-		var end *sys.FD
-		if k.ready, end, err = sys.Pipe(); err != nil {
+		if k.ready, l.end, err = sys.Pipe(); err != nil {
 			return 0, k.scarce(err)
 		}
-		defer end.Close()
 		for len(files) <= r.NotifyFD {
 			files = append(files, ^uintptr(0))
 		}
-		files[r.NotifyFD] = end.Fd()
-		k.host.loop.Add(k.ready, k.newline)
+		files[r.NotifyFD] = l.end.Fd()
+		// Without the loop it would be starting for ever.
+		if err = k.host.loop.Add(k.ready, k.newline); err != nil {
+			l.end.Close()
+			k.closeReady()
+			return 0, k.scarce(err)
+		}
 	}
+	l.files, l.vars = files, vars
+	if k.beginning {
+		k.first = l
+		return 0, errLater
+	}
+	l.fork(k)
+	return k.started(l)
+}
+
+// launch is a start of ./run.
+type launch struct {
+	files []uintptr
+	vars  proc.Vars
+	end   *sys.FD // the child's end of the pipe that it is to be ready by
+
+	pid int
+	err error
+}
+
+// fork does what a thread of its own may do.
+func (l *launch) fork(k *Keeper) {
 	k.forked = sinceBoot()
-	pid, err := k.fork([]string{"./run"}, files, vars)
+	l.pid, l.err = k.exec([]string{"./run"}, l.files, l.vars)
+}
+
+// started follows fork.
+func (k *Keeper) started(l *launch) (int, error) {
+	if l.end != nil {
+		l.end.Close()
+	}
+	err := l.err
 	switch {
 	case err == nil:
-		k.run.pid = pid
+		k.run.pid = l.pid
+		k.host.children[l.pid] = k
 		k.heedless, k.awaited = nil, nil
-		return pid, nil
+		return l.pid, nil
 	case child.Exhausted(err):
 		err = k.scarce(err)
 	default:
@@ -98,7 +132,7 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	if sig != 0 || !how.Known {
 		code = 256
 	}
-	finish, err := k.fork(
+	finish, err := k.exec(
 		[]string{"./finish", strconv.Itoa(code), strconv.Itoa(sig), k.Name, strconv.Itoa(pid)},
 		[]uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}, k.host.env.Vars)
 	if err != nil {
@@ -106,22 +140,24 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 		return 0, err
 	}
 	k.finish.pid = finish
+	k.host.children[finish] = k
 	return finish, nil
 }
 
-// fork starts a program in the service directory. The child begins where this
-// process is: so it goes there for a moment.
-func (k *Keeper) fork(argv []string, files []uintptr, vars proc.Vars) (int, error) {
-	if err := unix.Fchdir(int(k.Dir.FD().Fd())); err != nil {
-		return 0, err
+// exec starts a program in the service directory, whose name below /proc the
+// child goes to. The directory of this process is that of all its threads: only
+// where there is no /proc it goes there for a moment.
+func (k *Keeper) exec(argv []string, files []uintptr, vars proc.Vars) (int, error) {
+	attr := &syscall.ProcAttr{Env: vars, Files: files}
+	if k.host.threads {
+		attr.Dir = "/proc/self/fd/" + strconv.Itoa(int(k.Dir.FD().Fd()))
+	} else {
+		if err := unix.Fchdir(int(k.Dir.FD().Fd())); err != nil {
+			return 0, err
+		}
+		defer unix.Fchdir(int(k.host.home.Fd()))
 	}
-	defer unix.Fchdir(int(k.host.home.Fd()))
-	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: vars, Files: files})
-	if err != nil {
-		return 0, err
-	}
-	k.host.children[pid] = k
-	return pid, nil
+	return syscall.ForkExec(argv[0], argv, attr)
 }
 
 // Signal sends a signal to what runs.

@@ -149,7 +149,8 @@ func TestNotificationSocket(t *testing.T) {
 	if err := notify(address, "READY=1"); err != nil { // nor to the next supervisor
 		t.Fatal(err)
 	}
-	x.order("h") // it is read after that
+	x.order("p") // is heard after that
+	x.until("paused", func() bool { return x.status().Paused })
 	if s := x.status(); s.Phase != service.PhaseStarting {
 		t.Errorf("anybody can make it ready: %+v", s)
 	}

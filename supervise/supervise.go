@@ -41,7 +41,7 @@ func supervise(_ context.Context, env *proc.Env) error {
 	var k *Keeper
 	h, err := NewHost(env, beside{env.Vars, "/proc/self/fd/" + strconv.Itoa(int(parent.Fd()))}, siblingPoll,
 		// Dying would leave the service alone in the world.
-		func(unix.Signal) { k.Order("dx") },
+		func(unix.Signal) { k.End("dx") },
 		unix.SIGTERM, unix.SIGINT)
 	if err != nil {
 		return strerr.Unable("create pipe for", name, err)

@@ -114,6 +114,22 @@ func TestTerm(t *testing.T) {
 	}
 }
 
+// Once supervise is told to end, nobody who writes to the fifo keeps it.
+func TestOrdersAtTheEnd(t *testing.T) {
+	for order, when := range map[string]service.Phase{"p": service.PhaseStopping, "u": service.PhaseFinishing, "o": service.PhaseFinishing} {
+		x := started(t, map[string]string{
+			"run":    "#!/bin/sh\ntrap 'sleep 0.3; exit' TERM\n: >begun\nwhile :; do sleep 0.1; done\n",
+			"finish": "#!/bin/sh\nuntil test -e go; do sleep 0.1; done\n",
+		})
+		x.until("begun", func() bool { _, err := os.Stat(x.path + "/begun"); return err == nil })
+		x.cmd.Process.Signal(syscall.SIGTERM)
+		x.until("at its end", func() bool { return x.status().Phase == when })
+		x.order(order)
+		os.WriteFile(x.path+"/go", nil, 0o644)
+		x.end()
+	}
+}
+
 // What the service gets: descriptors 0 to 2 and default signals, whatever
 // supervise has; nothing of what supervise itself was given beside that.
 func TestServiceInherits(t *testing.T) {

@@ -19,6 +19,7 @@ type entry struct {
 	inode    uint64  // of it
 	main     guard
 	log      guard
+	failed   error // why it was not taken in
 
 	// At the end:
 	after             []string // what is stopped after this service only
@@ -74,54 +75,49 @@ func (v *entry) close() {
 	v.log.close()
 }
 
-// keep takes in what is not kept.
-func (v *entry) keep(s *scanner, now time.Time) {
+// wants reports whether there is something to take in.
+func (v *entry) wants(now time.Time) bool {
 	v.main.settle(now)
 	v.log.settle(now)
 	if v.due(now).After(now) {
-		return
+		return false
 	}
 	if id, err := directory(v.name); err != nil || id != v.id {
-		return // another directory by now; the next scan will tell
+		v.main.later(now) // another directory by now; the next scan will tell
+		v.log.later(now)
+		return false
 	}
+	return true
+}
+
+// prepare opens what is to be taken in. It may run beside that of others. What
+// is wrong is left in v.failed.
+func (v *entry) prepare(s *scanner, now time.Time) {
+	v.failed = nil
 	if v.idle() {
-		if err := v.open(s); err != nil {
-			s.warn(err)
+		if v.failed = v.open(s); v.failed != nil {
 			v.main.later(now)
 			v.log.later(now)
 			v.close() // others may have more use for the descriptors
 			return
 		}
 	}
-	v.main.keep(s, now, v.mainPlace())
-	if v.logged {
-		v.keepLog(s, now)
-	}
-	if v.idle() {
-		v.close()
-	}
-}
-
-func (v *entry) keepLog(s *scanner, now time.Time) {
-	if now.Before(v.log.next) {
+	if !v.logged || !v.log.wanting(now) || !v.log.idle() {
 		return
 	}
-	if v.log.idle() { // it may be another directory than last time
-		v.log.close()
-		dir, err := v.main.dir.Sub("log")
-		if err == nil {
-			if err = s.host.Spare(dir.FD()); err != nil {
-				dir.Close()
-			}
+	v.log.close() // it may be another directory than last time
+	dir, err := v.main.dir.Sub("log")
+	if err == nil {
+		if err = s.host.Spare(dir.FD()); err != nil {
+			dir.Close()
 		}
-		if err != nil {
-			s.warn(strerr.Unable("switch to", v.log.name, err))
-			v.log.later(now)
-			return
-		}
-		v.log.dir = dir
 	}
-	v.log.keep(s, now, v.logPlace())
+	if err != nil {
+		v.failed = strerr.Unable("switch to", v.log.name, err)
+		v.log.later(now)
+		return
+	}
+	v.log.dir = dir
 }
 
 // idle reports whether neither the service nor its logger is supervised.

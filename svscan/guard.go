@@ -47,12 +47,11 @@ func (g *guard) settle(now time.Time) {
 	}
 }
 
-// keep takes the service in, unless somebody else keeps it.
-func (g *guard) keep(s *scanner, now time.Time, p supervise.Place) {
-	if g.keeper != nil || now.Before(g.next) {
-		return
-	}
-	keeper, err := s.host.Keep(p)
+// wanting reports whether to try to take the service in.
+func (g *guard) wanting(now time.Time) bool { return g.keeper == nil && !now.Before(g.next) }
+
+// kept notes what came of trying to take the service in.
+func (g *guard) kept(s *scanner, now time.Time, keeper *supervise.Keeper, err error) {
 	switch {
 	case err == nil:
 		g.keeper, g.elsewhere, g.tries = keeper, false, 0
@@ -98,9 +97,10 @@ func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
 	if err != nil || !s.host.Orphaned(g.dir, status) {
 		return true
 	}
-	g.told, g.next = "", now
+	g.told = ""
 	p.TakeOver = true
-	g.keep(s, now, p)
+	keeper, err := s.host.Keep(p)
+	g.kept(s, now, keeper, err)
 	return false
 }
 
@@ -112,7 +112,7 @@ func (g *guard) tell(s *scanner, now time.Time, orders string) {
 	}
 	if g.keeper != nil {
 		g.told, g.toldAt = orders, now
-		g.keeper.Order(orders)
+		g.keeper.End(orders)
 		return
 	}
 	switch err := g.dir.Control([]byte(orders)); {

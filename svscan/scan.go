@@ -62,14 +62,59 @@ func (s *scanner) keep(now time.Time) time.Time {
 		s.scanTook = s.lastScan.Sub(now)
 		s.nextScan = now.Add(interval)
 	}
+	s.take(now)
 	wake := s.nextScan
 	for _, v := range s.services {
-		v.keep(s, now)
 		if due := v.due(now); due.Before(wake) {
 			wake = due
 		}
 	}
 	return wake
+}
+
+// each is how many descriptors a service and its logger need at the most while
+// they are taken in: two directories, the pipe, three files of supervise twice,
+// and what a start needs. After most of them orders and signals are heard again.
+const (
+	each = 16
+	most = 128
+)
+
+// take takes in what is not kept, or some of it: the rest has its turn at once.
+func (s *scanner) take(now time.Time) {
+	var entries []*entry
+	few := max(1, min(most, s.host.Room()/each))
+	for _, v := range s.services {
+		if len(entries) < few && v.wants(now) {
+			entries = append(entries, v)
+		}
+	}
+	if len(entries) == 0 {
+		return
+	}
+	s.host.Each(len(entries), func(i int) { entries[i].prepare(s, now) })
+	var guards []*guard
+	var places []supervise.Place
+	for _, v := range entries {
+		if v.failed != nil {
+			s.warn(v.failed)
+		}
+		if v.main.dir != nil && v.main.wanting(now) {
+			guards, places = append(guards, &v.main), append(places, v.mainPlace())
+		}
+		if v.logged && v.log.dir != nil && v.log.wanting(now) {
+			guards, places = append(guards, &v.log), append(places, v.logPlace())
+		}
+	}
+	keepers, errs := s.host.KeepAll(places)
+	for i, g := range guards {
+		g.kept(s, now, keepers[i], errs[i])
+	}
+	for _, v := range entries {
+		if v.idle() {
+			v.close()
+		}
+	}
 }
 
 // scan looks at the directory: new services come in, those that are gone and

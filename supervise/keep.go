@@ -1,0 +1,135 @@
+package supervise
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// Taking a service in is mostly waiting: for the disk, and in vfork(2) for the
+// child to come to its turn and execute. With hundreds of services that is done
+// for several of them at a time. But what the services share, and what they
+// decide, is the loop's, and so is every later start:
+//
+//	acquire  lock, fifos, the last status    each in its own directory
+//	begin    the state machine, the loop     one after the other
+//	fork     status, ok, ./run               each in its own directory
+//	begun    the state machine               one after the other
+
+// Keep takes a service in: whoever has the lock keeps it, and a process that a
+// predecessor left is taken over. The error wraps EWOULDBLOCK if the service is
+// kept by somebody else.
+func (h *Host) Keep(p Place) (*Keeper, error) {
+	keepers, errs := h.KeepAll([]Place{p})
+	return keepers[0], errs[0]
+}
+
+// KeepAll is Keep for several services. For each there is a Keeper or an error.
+func (h *Host) KeepAll(places []Place) ([]*Keeper, []error) {
+	keepers, errs := make([]*Keeper, len(places)), make([]error, len(places))
+	each := func(do func(k *Keeper) error) func(int) {
+		return func(i int) {
+			if errs[i] == nil {
+				errs[i] = do(keepers[i])
+			}
+		}
+	}
+	for i, p := range places {
+		keepers[i] = &Keeper{Place: p, host: h}
+	}
+	h.Each(len(places), each((*Keeper).acquire))
+	for i := range places {
+		each((*Keeper).begin)(i)
+	}
+	h.Each(len(places), each((*Keeper).fork))
+	for i, k := range keepers {
+		if errs[i] == nil {
+			k.begun()
+			continue
+		}
+		// What was adopted goes on without us, until the next try.
+		k.close()
+		keepers[i] = nil
+	}
+	return keepers, errs
+}
+
+// Each calls do with the numbers below n, from several threads at a time.
+//
+// None of the threads ends before the process does, so that a child that is
+// forked by one may wait for the death of its parent (PR_SET_PDEATHSIG): the
+// runtime ends only threads that a goroutine was locked to.
+func (h *Host) Each(n int, do func(i int)) {
+	if n == 1 || !h.threads {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				do(int(i - 1))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// acquire makes the files of the service its own.
+func (k *Keeper) acquire() error {
+	down, err := k.Dir.Down()
+	if err != nil {
+		return unable("stat", k.Name+"/down", err)
+	}
+	if k.owner, err = k.Dir.Acquire(k.Name); err != nil {
+		return err
+	}
+	if err := k.host.Spare(k.owner.Control()); err != nil {
+		return unable("supervise", k.Name, err)
+	}
+	if last, err := k.Dir.Status(); err == nil {
+		k.left = &last
+	}
+	k.service = NewService(k, !down && !k.TakeOver)
+	return nil
+}
+
+// begin takes over what runs, or finds out whether to start something.
+func (k *Keeper) begin() error {
+	if err := k.host.loop.Add(k.owner.Control(), k.orders); err != nil {
+		return err
+	}
+	if k.left != nil && k.adopt(k.left) {
+		k.service.Adopt(*k.left)
+	}
+	k.beginning = true
+	k.service.Announce()
+	k.service.Begin()
+	k.beginning = false
+	return nil
+}
+
+// fork makes known that the service is supervised, with its first status, and
+// starts it.
+func (k *Keeper) fork() error {
+	k.write() // if it cannot be it is tried again, and told of
+	if err := k.owner.Ready(); err != nil {
+		return err
+	}
+	if k.first != nil {
+		k.first.fork(k)
+	}
+	return nil
+}
+
+// begun follows the start.
+func (k *Keeper) begun() {
+	if l := k.first; l != nil {
+		k.first = nil
+		k.service.Started(k.started(l))
+	}
+	k.settle()
+}
