@@ -113,7 +113,8 @@ func (o *Owner) Control() *sys.FD { return o.control }
 // the next time. A rename that removes a file makes ext4 begin to write the new
 // one to the disk, which takes thirty times as long as all the rest; and a full
 // disk has no room for a new one. The first time, and where the file system
-// cannot do that, it is a rename.
+// cannot do that, it is a rename. So who opened the file and reads it only after
+// two more changes may read a status that is not published yet, or half of one.
 func (o *Owner) Announce(s Status) error {
 	file := o.name + "/supervise/status.new"
 	fd, err := o.dir.openFile("status.new", unix.O_WRONLY|unix.O_CREAT, 0o644)
