@@ -95,7 +95,7 @@ func TestKilledAgain(t *testing.T) {
 		}
 		const never = 1 << 30
 		total := never // calls of a whole life, which the first one has
-		for range map[bool]int{false: 150, true: 900}[kind == "processor"] {
+		for range map[bool]int{false: 150, true: 600}[kind == "processor"] {
 			first, second, quiet := never, rng.IntN(45), len(all)
 			if total < never {
 				first, quiet = rng.IntN(total), quiet*(1+rng.IntN(4))/4
