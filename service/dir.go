@@ -76,6 +76,12 @@ func (d *Dir) ID() (dev, ino uint64, err error) {
 	return uint64(st.Dev), st.Ino, err
 }
 
+// Removed reports whether the directory itself is gone: nothing leads to it.
+func (d *Dir) Removed() bool {
+	var st unix.Stat_t
+	return unix.Fstat(d.at(), &st) == nil && st.Nlink == 0
+}
+
 // ErrNotFIFO is the error for a control file that is something else.
 var ErrNotFIFO = errors.New("not a fifo")
 

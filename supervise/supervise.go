@@ -25,6 +25,7 @@ func supervise(_ context.Context, env *proc.Env) error {
 	name := env.Args[1]
 	sys.CloseOnExecFrom(3) // a service gets 0, 1 and 2
 	sys.IgnoreSIGPIPE()    // a log that went away must not end the supervision
+	env.Files[2] = &Heard{File: env.Files[2], Name: env.Name}
 
 	parent, err := sys.Open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {

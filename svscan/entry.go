@@ -20,6 +20,7 @@ type entry struct {
 	main     guard
 	log      guard
 	failed   error // why it was not taken in
+	filling  bool  // somebody may be making it still
 
 	// At the end:
 	after             []string // what is stopped after this service only
@@ -87,7 +88,12 @@ func (v *entry) wants(now time.Time) bool {
 		v.log.later(now)
 		return false
 	}
-	return true
+	if v.filling {
+		ok, again := settled(v.name, now)
+		v.filling = !ok
+		v.main.next, v.log.next = again, again
+	}
+	return !v.filling
 }
 
 // prepare opens what is to be taken in. It may run beside that of others. What

@@ -39,6 +39,18 @@ func (g *guard) close() {
 	}
 }
 
+// forget gives up a service that is down, and of which the directory has been
+// removed: nothing can be started there any more, nor an order be given.
+func (g *guard) forget() {
+	if g.keeper == nil || g.keeper.Closed() || !g.dir.Removed() {
+		return
+	}
+	if status := g.keeper.Status(); status.PID == 0 && status.FinishPID == 0 {
+		g.keeper.End("dx")
+		g.settle(time.Now())
+	}
+}
+
 // settle notices that the service was told to exit.
 func (g *guard) settle(now time.Time) {
 	if g.keeper != nil && g.keeper.Closed() {

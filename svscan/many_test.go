@@ -178,3 +178,36 @@ func TestElsewhere(t *testing.T) {
 	}
 	x.stop()
 }
+
+// Nobody reads what svscan says: the services do not notice.
+func TestNobodyListens(t *testing.T) {
+	x := services(t)
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		x.write(name+strings.Repeat("x", 200)+"/log/run", "") // without run
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Small, so that it is full at once.
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString(strings.Repeat("x", 4096)); err != nil {
+		t.Fatal(err)
+	}
+	x.said = w
+	x.start()
+	s := x.dirOf("s")
+	x.until("s is up", func() bool { return pid(s) != 0 })
+	for range 3 { // starts of the others go wrong all the time
+		first := pid(s)
+		if err := s.Control([]byte("t")); err != nil {
+			t.Fatal(err)
+		}
+		x.until("s is up again", func() bool { return pid(s) != 0 && pid(s) != first })
+	}
+	x.stop()
+	w.Close()
+}

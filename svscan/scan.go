@@ -77,7 +77,7 @@ func (s *scanner) keep(now time.Time) time.Time {
 // and what a start needs. After most of them orders and signals are heard again.
 const (
 	each = 16
-	most = 128
+	most = 256
 )
 
 // take takes in what is not kept, or some of it: the rest has its turn at once.
@@ -93,6 +93,7 @@ func (s *scanner) take(now time.Time) {
 		return
 	}
 	s.host.Each(len(entries), func(i int) { entries[i].prepare(s, now) })
+	// All services before the loggers: what they say waits in the pipes.
 	var guards []*guard
 	var places []supervise.Place
 	for _, v := range entries {
@@ -102,6 +103,8 @@ func (s *scanner) take(now time.Time) {
 		if v.main.dir != nil && v.main.wanting(now) {
 			guards, places = append(guards, &v.main), append(places, v.mainPlace())
 		}
+	}
+	for _, v := range entries {
 		if v.logged && v.log.dir != nil && v.log.wanting(now) {
 			guards, places = append(guards, &v.log), append(places, v.logPlace())
 		}
@@ -136,7 +139,15 @@ func (s *scanner) scan() {
 		}
 	}
 	s.services = slices.DeleteFunc(s.services, func(v *entry) bool {
-		if v.seen || !v.idle() {
+		if v.seen {
+			return false
+		}
+		v.main.forget()
+		if v.main.idle() && v.main.dir != nil && v.main.dir.Removed() {
+			v.closeWriter() // the logger reads what is left and ends
+		}
+		v.log.forget()
+		if !v.idle() {
 			return false
 		}
 		delete(s.byID, v.id)
@@ -161,7 +172,7 @@ func (s *scanner) see(name string) {
 			s.warn(strerr.Unable("start", name, errors.New("running too many services")))
 			return
 		}
-		v = &entry{id: id}
+		v = &entry{id: id, filling: s.fills(name)}
 		s.byID[id] = v
 		s.services = append(s.services, v)
 	}

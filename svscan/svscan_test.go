@@ -377,3 +377,6 @@ func TestScan(t *testing.T) {
 		t.Errorf("%q: loop mentioned %d times", said, n)
 	}
 }
+
+// number is svscan's process number.
+func (x *tree) number() string { return strconv.Itoa(x.svscan.Process.Pid) }
