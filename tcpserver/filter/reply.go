@@ -45,6 +45,11 @@ func parseReply(p []byte) answer {
 	return unclear
 }
 
+// offersChunking recognizes the line of the reply to EHLO that says so (RFC 3030).
+func offersChunking(p []byte) bool {
+	return len(p) > 4 && string(p[:3]) == "250" && bytes.EqualFold(bytes.TrimSpace(p[4:]), []byte("CHUNKING"))
+}
+
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // programLine handles a line of the program's, or a part of one.
@@ -63,6 +68,7 @@ func (s *session) programLine(p []byte) {
 		s.record(d.direction, p)
 	default:
 		s.record(d.direction, p)
+		s.chunking = s.chunking || offersChunking(p)
 		if a := parseReply(p); a != unclear && len(s.queue) > 0 {
 			s.reply(s.queue[0], a)
 		}
@@ -81,6 +87,7 @@ func (s *session) reply(command kind, a answer) {
 			return // to something else, by a program that cannot count
 		}
 		s.auth = false
+		s.wary = a == failed
 		if command == mechanisms && a == ok {
 			s.listing = list
 		}
@@ -89,7 +96,9 @@ func (s *session) reply(command kind, a answer) {
 		switch {
 		case a == goOn:
 			if s.state == asked {
-				s.state = accepted
+				if s.state = accepted; !s.bodies {
+					s.account(&s.fromLeft, body) // what was hidden until now
+				}
 			}
 			s.pop(0)
 		case a == failed:
@@ -169,11 +178,16 @@ func (s *session) secret(d *side, shown, p []byte) {
 
 // bodyBytes counts, or records, a part of a message.
 func (s *session) bodyBytes(d *side, p []byte) {
-	if s.bodies {
+	if s.bodies || s.secrets && d == &s.fromLeft && s.doubtful() {
 		d.hidden += uint64(len(p))
 	} else {
 		s.record(d.direction, p)
 	}
+}
+
+// doubtful reports whether what the client sends as a body may be commands.
+func (s *session) doubtful() bool {
+	return s.state == asked || s.state == refused || s.state == commands && !s.chunking
 }
 
 // account records how much was hidden.
@@ -190,6 +204,13 @@ func isDot(p []byte) bool { return string(p) == ".\n" || string(p) == ".\r\n" }
 var knownMechanisms = []string{
 	"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
 	"SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER", "EXTERNAL", "ANONYMOUS", "GSSAPI", "NTLM",
+}
+
+// knownCommands are those of SMTP and POP3. Other lines, after an AUTH that failed,
+// may be what it would have asked for.
+var knownCommands = []string{
+	"HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP", "ETRN", "STARTTLS",
+	"USER", "STAT", "LIST", "RETR", "DELE", "TOP", "UIDL", "CAPA", "STLS", "LAST",
 }
 
 // mechanism returns what of an AUTH command may be seen.

@@ -24,7 +24,10 @@ import (
 // Clients need not wait for replies (RFC 2920), so a reply is matched to its
 // command by counting. Where the count may be wrong, or a peer breaks the
 // protocol, it errs towards hiding: of AUTH and of a body only the right reply
-// and the right line are the end.
+// and the right line are the end. A client that goes on as if AUTH had not been
+// refused sends lines that are no commands, and one that does not wait for the
+// reply to DATA, or sends BDAT to a program that does not know it, may send
+// anything: with secrets to hide all of that is.
 type session struct {
 	bodies, secrets bool // what is hidden
 	record          func(direction string, p []byte)
@@ -40,6 +43,9 @@ type session struct {
 	state bodyState
 	early int    // lines of a body before DATA was accepted
 	raw   uint64 // bytes that follow BDAT
+
+	wary     bool // a line that is no command may be a credential
+	chunking bool // the program understands BDAT
 
 	listing kind // of the lines that the program sends until a dot; none if 0
 }
@@ -236,12 +242,19 @@ func (s *session) command(p []byte) {
 		s.state, s.early = asked, 0
 	case upper == "BDAT":
 		s.raw, _ = decimal.Prefix(string(arg))
+		if !s.chunking {
+			// Where these bytes are commands, the line in which they end has
+			// lost its beginning.
+			s.wary = true
+		}
 	case upper == "STARTTLS", upper == "STLS":
 		kind = startTLS
 	case upper == "RETR", upper == "TOP":
 		kind = message
 	case upper == "CAPA", len(arg) == 0 && (upper == "LIST" || upper == "UIDL"):
 		kind = list
+	case s.wary && s.secrets && !slices.Contains(knownCommands, upper):
+		shown = nil
 	}
 	s.push(kind)
 	if len(shown) == len(line) {
