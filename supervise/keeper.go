@@ -34,8 +34,9 @@ type Keeper struct {
 	run, finish process
 	ready       *sys.FD // the pipe that a newline comes through (notification-fd)
 	socket      *notifySocket
-	heedless    []string // names in after that lead back to this service
-	awaited     []string // and such that do not
+	heedless    []string  // names in after that lead back to this service
+	awaited     []string  // and such that do not
+	waits       time.Time // since when for the last of them
 
 	left    *service.Status // what a predecessor wrote last; nil: there is nothing
 	status  service.Status  // as it is

@@ -198,6 +198,15 @@ func TestDownSignalAndTimeoutKill(t *testing.T) {
 	}
 }
 
+// A service that waits for one that nobody supervises says so.
+func TestAfterNobody(t *testing.T) {
+	x := started(t, map[string]string{"run": "#!/bin/sh\nexec sleep 1000\n", "after": "databas\n"})
+	x.until("waiting", func() bool { return x.status().Phase == service.PhaseWaiting })
+	x.until("told", func() bool {
+		return strings.Contains(x.said.String(), x.path+" waits for databas, which is not supervised\n")
+	})
+}
+
 // A supervise of its own waits for those beside it.
 func TestAfter(t *testing.T) {
 	base := t.TempDir()
