@@ -25,6 +25,9 @@ type judgement struct {
 	warnings []error
 }
 
+// noList is for those who count on the original's default, which is closed.
+const noList = "no list asked: there is none but those named with -r"
+
 // judge asks all sources at the same time and weighs their answers in the
 // order of the command line, so that the result is that of asking one after
 // the other until one decides. It does not wait for those behind that one.
@@ -46,7 +49,10 @@ func judge(ctx context.Context, dns resolver, set *settings, client string) *jud
 		}
 	}
 	if len(set.sources) == 0 {
-		why = []string{"no list asked: there is none but those named with -r"}
+		why = []string{noList}
+		if set.silence == 0 && !set.verbose { // else it does something, or says so anyway
+			j.warnings = append(j.warnings, errors.New(noList))
+		}
 	}
 	j.why = "score " + strconv.Itoa(j.score) + "/" + strconv.Itoa(set.threshold) + ": " + strings.Join(why, ", ")
 	return j

@@ -274,7 +274,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	r := proctest.Run((&lists{}).program(), proctest.Case{Args: []string{"nosuch"}, Next: errors.New("unable to run nosuch")})
-	if r.Status != 111 || r.Err != "rblsmtpd: fatal: unable to run nosuch\n" {
+	if r.Status != 111 || r.Err != "rblsmtpd: warning: "+noList+"\nrblsmtpd: fatal: unable to run nosuch\n" {
 		t.Errorf("%+v", r)
 	}
 }
