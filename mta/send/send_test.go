@@ -346,18 +346,16 @@ func noFaultLoses(t *testing.T, messages []*sent) {
 // todo/.
 func TestFullDiskLeavesMessagesInTodo(t *testing.T) {
 	fs := emptyQueue()
-	h := open(t, fs, usual)
 	if err := putIn(fs, "x\n", envelope("s@here.example", "a@here.example", "b@here.example")); err != nil {
 		t.Fatal(err)
 	}
-	h.close()
 	fs.Fault = func(c crashfs.Call) error {
 		if c.Op == "write" && strings.HasPrefix(c.Name, "info/") {
 			return enospc
 		}
 		return nil
 	}
-	h = open(t, fs, usual)
+	h := open(t, fs, usual)
 	h.awaitLog("warning: trouble writing to info/")
 	for range 50 {
 		h.pull() // a flood does not make it try again and again

@@ -15,7 +15,7 @@ import (
 // kinds are the programs to kill. Those of the second list live for moments
 // and may be missed.
 var (
-	residents = []string{"tcpserver", "qmail-send", "qmail-lspawn", "qmail-rspawn", "qmail-clean", "qmail-queue", "multilog", "supervise"}
+	residents = []string{"tcpserver", "qmail-send", "qmail-lspawn", "qmail-rspawn", "qmail-clean", "qmail-queue", "multilog"}
 	passersBy = []string{"qmail-local"} // (qmail-smtpd is in tcpserver)
 )
 

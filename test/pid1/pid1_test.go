@@ -215,7 +215,9 @@ func TestSignals(t *testing.T) {
 func TestOrder(t *testing.T) {
 	each(t, func(t *testing.T, c *container) {
 		say := func(name, after string) {
-			c.service(name, "echo +"+name+" >>/run/events\ntrap 'kill $!; sleep 0.2; echo -"+name+" >>/run/events; exit' TERM\n"+
+			// Ready is when it has said so: before that nobody is kept waiting.
+			c.write("service/"+name+"/notification-fd", "3\n", 0o644)
+			c.service(name, "echo +"+name+" >>/run/events\necho >&3\ntrap 'kill $!; sleep 0.2; echo -"+name+" >>/run/events; exit' TERM\n"+
 				"while :; do sleep 1000 & wait $!; done\n")
 			if after != "" {
 				c.write("service/"+name+"/after", after+"\n", 0o644)
