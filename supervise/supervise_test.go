@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/proc/proctest"
 	"paperpath/service"
 	"paperpath/test/bin"
 )
@@ -22,7 +23,7 @@ type running struct {
 	path string
 	dir  *service.Dir
 	cmd  *exec.Cmd
-	said strings.Builder
+	said proctest.Buffer
 
 	killed bool
 }
