@@ -10,6 +10,8 @@
 //	ident USER                    starts an ident server, see ident_test.go;
 //	                              "[!ident] skip" where port 113 is for root
 //
+// $NOBODY is a port on which nobody listens.
+//
 // A script whose first line is "# also: C" runs a second time with the C
 // programs of Debian's daemontools and ucspi-tcp on $PATH, and must come to the
 // same results.
@@ -26,6 +28,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"paperpath/test/bin"
 )
@@ -74,7 +77,7 @@ func run(t *testing.T, files []string, path string, c bool) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", path)
 			env.Setenv("LC_ALL", "C")
-			return nil
+			return reserve(env)
 		},
 		Condition: condition(c),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -83,6 +86,24 @@ func run(t *testing.T, files []string, path string, c bool) {
 			"ident":  serveIdent,
 		},
 	})
+}
+
+// reserve sets $NOBODY to a port on which nobody listens as long as the script
+// runs: it is bound, and nothing more.
+func reserve(env *testscript.Env) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{}); err != nil {
+		return err
+	}
+	name, err := unix.Getsockname(fd)
+	if err == nil {
+		env.Setenv("NOBODY", strconv.Itoa(name.(*unix.SockaddrInet4).Port))
+	}
+	return err
 }
 
 func status(ts *testscript.TestScript, neg bool, args []string) {
