@@ -2,6 +2,7 @@ package user
 
 import (
 	"errors"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -82,6 +83,9 @@ func TestForwardReadError(t *testing.T) {
 	})
 	if want := "forward: fatal: unable to read message: disk trouble\n"; r.Status != 111 || r.Err != want {
 		t.Errorf("status %d, %q; want 111, %q", r.Status, r.Err, want)
+	}
+	if _, err := os.Stat(q.Home + "/envelope"); err != nil { // the queue was asked
+		t.Error(err)
 	}
 	if got := q.Envelope(); got != "" {
 		t.Errorf("envelope %q", got)
