@@ -35,6 +35,7 @@ type server struct {
 	mu        sync.Mutex
 	room      sync.Cond        // for another connection, or there will be none
 	stopped   bool             // accept nobody any more
+	told      bool             // programs were told to end
 	count     uint64           // of connections, those being prepared included
 	reserved  uint64           // room for those that are about to be accepted
 	preparing uint64           // connections on the way to their program

@@ -55,15 +55,21 @@ func (s *server) finish(done <-chan error) {
 	}
 }
 
-// interrupt tells every program to end: a process by the signal TERM, a function
-// by the end of its connection.
+// interrupt tells every program to end, those included that are being started:
+// one may serve its client before register knows of it.
 func (s *server) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.told = true
 	for pid := range s.children {
-		syscall.Kill(pid, syscall.SIGTERM)
+		endProcess(pid)
 	}
 	for stream := range s.streams {
-		syscall.Shutdown(stream.fd, syscall.SHUT_RDWR)
+		stream.end()
 	}
 }
+
+func endProcess(pid int) { syscall.Kill(pid, syscall.SIGTERM) }
+
+// end tells a function to end, by the end of its connection.
+func (s *stream) end() { syscall.Shutdown(s.fd, syscall.SHUT_RDWR) }

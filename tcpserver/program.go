@@ -109,6 +109,9 @@ func (c *connection) run(ctx context.Context, program *proc.Program, env *proc.E
 	if !c.ran {
 		c.ran = true
 		s.streams[c.stream] = true
+		if s.told {
+			c.stream.end()
+		}
 		s.preparing--
 		s.roomy()
 	}

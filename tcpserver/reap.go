@@ -63,6 +63,9 @@ func (s *server) register(pid int, number uint64, c *connection) {
 	} else {
 		s.children[pid] = &c.serving
 	}
+	if s.told && s.children[pid] != nil {
+		endProcess(pid)
+	}
 	s.created()
 }
 
