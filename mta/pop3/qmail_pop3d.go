@@ -233,17 +233,45 @@ func (s *mailbox) blast(file io.Reader, lines int) error {
 	return nil
 }
 
-// update removes what is to go, and marks the rest as seen.
+// update marks what stays as seen, and removes the rest (RFC 1939 section 6). What
+// a client was told to be gone shall not come back after a power cut: its mail
+// reader would take it for new mail.
 func (s *mailbox) update() {
+	var changed, removed [2]bool // cur/, new/
+	whole := true
 	for i := range s.messages {
 		m := &s.messages[i]
+		unread := strings.HasPrefix(m.Name, "new/")
 		switch {
-		case m.deleted:
-			if s.fs.Remove(m.Name) != nil {
-				s.err("unable to unlink all deleted messages")
-			}
-		case strings.HasPrefix(m.Name, "new/"):
-			s.fs.Rename(m.Name, "cur/"+m.Name[len("new/"):]+":2,") // if not, it stays new
+		case !m.deleted:
+			changed[0] = unread && s.see(m) || changed[0]
+		case s.fs.Remove(m.Name) != nil:
+			s.err(notRemoved)
+			whole = false
+		case unread:
+			changed[1], removed[1] = true, true
+		default:
+			changed[0], removed[0] = true, true
 		}
 	}
+	// cur/ first: what moved there is to be safe before new/ forgets it.
+	for i, sub := range []string{"cur", "new"} {
+		if changed[i] && s.fs.SyncDir(sub) != nil && removed[i] && whole {
+			s.err(notRemoved)
+			whole = false
+		}
+	}
+}
+
+const notRemoved = "unable to unlink all deleted messages"
+
+// see moves a message from new/ to cur/. If that fails it stays new. A rename is
+// one change to every file system with a journal, so that no cut takes both names;
+// but it would take the place of a file that has the name already.
+func (s *mailbox) see(m *message) bool {
+	seen := "cur/" + m.Name[len("new/"):] + ":2,"
+	if _, err := s.fs.Lstat(seen); err != unix.ENOENT {
+		return false
+	}
+	return s.fs.Rename(m.Name, seen) == nil
 }

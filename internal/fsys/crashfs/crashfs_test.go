@@ -108,6 +108,25 @@ func TestRenameBetweenDirectoriesIsTwo(t *testing.T) {
 	expect(t, states(fs, Journal, "new/f"), "x")
 }
 
+func TestAnAtomicRenameIsOneChange(t *testing.T) {
+	for _, sync := range []string{"", "tmp", "new"} {
+		fs := New("tmp", "new")
+		write(t, fs, "tmp/f", "x", true)
+		fs.SyncDir("tmp")
+		fs.Rename("tmp/f", "new/f")
+		if sync != "" {
+			fs.SyncDir(sync)
+		}
+		both := map[string]bool{}
+		for c := range fs.CrashesAt(fs.Calls(), Atomic, 100, 1) {
+			both[strings.Join(append(states(c.FS, Atomic, "tmp/f"), states(c.FS, Atomic, "new/f")...), " ")] = true
+		}
+		if moved, not := both[none+" x"], both["x "+none]; !moved || not != (sync == "") || len(both) > 2 {
+			t.Errorf("sync of %q: %v", sync, both)
+		}
+	}
+}
+
 func TestAFailedSyncIsNotMadeUpForByALaterOne(t *testing.T) {
 	fs := New("d")
 	fs.Fault = FailNth(2, syscall.EIO)

@@ -25,9 +25,13 @@ const (
 	// SyncDir sets that moment for everything before. A file's bytes are
 	// durable only after its own Sync.
 	Journal
+	// Atomic is Strict but for renames: one is a single change wherever it
+	// leads, and durable after SyncDir of either directory, as on every file
+	// system that has a journal or a log.
+	Atomic
 )
 
-func (m Model) String() string { return [...]string{"strict", "journal"}[m] }
+func (m Model) String() string { return [...]string{"strict", "journal", "atomic"}[m] }
 
 // change is what a call did to one node.
 type change struct {
@@ -198,9 +202,13 @@ func (fs *FS) pending(at int, m Model) []unit {
 			committed = max(committed, s)
 		}
 	}
+	saved := func(c *change) bool { return c.synced >= 0 && c.synced < at }
 	var units []unit
-	for _, c := range fs.changes {
-		durable := c.synced >= 0 && c.synced < at
+	for i, c := range fs.changes {
+		durable := saved(c)
+		if m == Atomic {
+			durable = durable || slices.ContainsFunc(fs.renamed(i), saved)
+		}
 		if m == Journal && !c.isData() {
 			durable = c.call < committed
 		}
@@ -210,7 +218,7 @@ func (fs *FS) pending(at int, m Model) []unit {
 		// A rename is two changes of one call.
 		if n := len(units); n > 0 && c.kind == entryChange {
 			last := units[n-1][0]
-			if last.kind == entryChange && last.call == c.call && (m == Journal || last.node == c.node) {
+			if last.kind == entryChange && last.call == c.call && (m != Strict || last.node == c.node) {
 				units[n-1] = append(units[n-1], c)
 				continue
 			}
@@ -218,6 +226,14 @@ func (fs *FS) pending(at int, m Model) []unit {
 		units = append(units, unit{c})
 	}
 	return units
+}
+
+// renamed returns the changes of the rename that change i is one of, if it is.
+func (fs *FS) renamed(i int) []*change {
+	c, both := fs.changes[i], fs.changes[max(0, i-1):min(i+2, len(fs.changes))]
+	return slices.DeleteFunc(slices.Clone(both), func(o *change) bool {
+		return o.call != c.call || o.kind != entryChange || c.kind != entryChange
+	})
 }
 
 // choices yields a fate for every unit, again and again.
@@ -238,7 +254,7 @@ func choices(units []unit, m Model, limit int, rng *rand.Rand) iter.Seq[[]fate] 
 		}
 		// In any order: where limit cuts this off, the next moment tries others.
 		for _, i := range rng.Perm(len(units)) {
-			if left <= 0 || m != Strict {
+			if left <= 0 || m == Journal {
 				break
 			}
 			but, only := slices.Clone(all), slices.Clone(none)
