@@ -71,8 +71,11 @@ var others = []file{
 	{"badmailto", 'l', "", "", " not accepted in RCPT TO, as a pattern."},
 	{"badmailtonorelay", 'l', "", "", " not accepted in RCPT TO, as a pattern, if RELAYCLIENT is not set."},
 	{"badrcptto", 'l', "", "", " not accepted in RCPT TO."},
+	{"bouncemaxbytes", 'n', "", "Of a message that bounces go back at most ", " bytes."},
 	{"concurrencyincoming", 'n', "", "Concurrency of incoming SMTP is ", ""},
 	{"defaultdelivery", 'l', "", "Delivery instructions without .qmail: ", ""},
+	{"holdlocal", 'n', "0", "Local deliveries are held unless this is 0: ", ""},
+	{"holdremote", 'n', "0", "Remote deliveries are held unless this is 0: ", ""},
 	moreBadRecipients,
 	{"rejectrelaytest", 'n', "0", "Recipients that test for an open relay are refused unless this is 0: ", ""},
 }

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,5 +117,47 @@ func TestBounceThatCannotBeInjectedIsKept(t *testing.T) {
 	h.close()
 	if d := h.deliveries(); len(d) != 1 || d[0].recipient != "s@here.example" {
 		t.Errorf("%+v", d)
+	}
+}
+
+// With control/bouncemaxbytes only the beginning of the message goes back; the
+// words are those of the patch by that name.
+func TestBounceMaxBytes(t *testing.T) {
+	for _, c := range []struct {
+		limit string
+		more  int // bytes of the queued message beyond the limit
+		cut   bool
+	}{
+		{"", 0, false},
+		{"not a number\n", 0, false},
+		{"0\n", 1, true},
+		{"100\n", 0, false},
+		{"100\n", 1, true},
+		{"100\n", 70_000, true},
+		{"99999\n", -99000, false},
+	} {
+		settings := controls{"me": "here.example\n", "bouncemaxbytes": c.limit}
+		if c.limit == "" {
+			delete(settings, "bouncemaxbytes")
+		}
+		limit, _ := strconv.Atoi(strings.TrimSpace(c.limit))
+		body := strings.Repeat("x", 200)
+		if limit > 0 {
+			const received = len("Received: (qmail 4711 invoked for bounce); 21 Nov 2026 09:07:03 -0000\n")
+			body = strings.Repeat("y", max(limit+c.more-received, 5))
+		}
+		h := open(t, emptyQueue(), settings)
+		h.send(body, "s@here.example", "fail@here.example")
+		h.awaitEmpty()
+		h.close()
+		d := h.deliveries()
+		if len(d) != 1 {
+			t.Fatalf("%+v", d)
+		}
+		_, tail, _ := strings.Cut(d[0].body, "Return-Path: <s@here.example>\n")
+		tail, cut := strings.CutSuffix(tail, "\n\n--- End of message stripped.\n")
+		if cut != c.cut || cut && len(tail) != limit || !cut && !strings.HasSuffix(tail, body) {
+			t.Errorf("limit %q, %d more: cut %v, %d bytes left", c.limit, c.more, cut, len(tail))
+		}
 	}
 }

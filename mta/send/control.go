@@ -10,7 +10,9 @@ import (
 type settings struct {
 	lifetime    int64 // seconds that a message stays in the queue
 	concurrency [channels]int
+	held        [channels]bool // no delivery is started
 
+	bounceMaxBytes         int64 // of the message in a bounce; < 0: all of it
 	bounceFrom, bounceHost string
 	doubleBounceTo         string // with its host
 
@@ -27,6 +29,7 @@ type rules struct {
 
 var concurrencyFiles = [channels]string{"concurrencylocal", "concurrencyremote"}
 var concurrencyDefaults = [channels]int{10, 20}
+var holdFiles = [channels]string{"holdlocal", "holdremote"}
 
 // readSettings is getcontrols of qmail-send.c. Without control/me the names
 // that it stands for become the literal names of the files, except in locals,
@@ -36,7 +39,9 @@ func readSettings(dir *control.Dir) (s settings, err error) {
 	s.lifetime = int64(r.number("queuelifetime", 604800))
 	for c, name := range concurrencyFiles {
 		s.concurrency[c] = r.number(name, concurrencyDefaults[c])
+		s.held[c] = r.number(holdFiles[c], 0) != 0
 	}
+	s.bounceMaxBytes = int64(r.number("bouncemaxbytes", -1))
 	s.envNoAtHost = r.host("envnoathost")
 	s.bounceFrom = r.line("bouncefrom", "MAILER-DAEMON")
 	s.bounceHost = r.host("bouncehost")

@@ -2,6 +2,7 @@ package send
 
 import (
 	"io"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -34,6 +35,7 @@ type injector struct {
 	submit         func() (submission, error)
 	from, host     string
 	doubleBounceTo string
+	maxBytes       int64 // of the message in a bounce; < 0: all of it
 }
 
 // bounce injects what bounce/N says and removes it (injectbounce). It reports
@@ -73,7 +75,7 @@ func (in *injector) injectBounce(id store.ID, sender string) bool {
 	io.WriteString(m, "Hi. This is the qmail-send program at "+in.host+".\n"+intro+"\n")
 	in.copy(m, id.Bounce())
 	io.WriteString(m, below+"\nReturn-Path: <"+quote.Address(sender)+">\n")
-	in.copy(m, id.Mess())
+	in.copyMessage(m, id.Mess())
 	m.Envelope(from)
 	m.Recipient(to)
 	if m.Close() != "" {
@@ -92,16 +94,35 @@ func (in *injector) header(m submission, to string) {
 }
 
 // copy copies a file into a message, or spoils the message.
-func (in *injector) copy(m submission, name string) {
+func (in *injector) copy(m submission, name string) { in.copyBegin(m, name, math.MaxInt64) }
+
+// copyMessage copies a message that bounces, or as much of it as
+// control/bouncemaxbytes allows.
+func (in *injector) copyMessage(m submission, name string) {
+	if in.maxBytes < 0 {
+		in.copy(m, name)
+	} else if in.copyBegin(m, name, in.maxBytes) {
+		io.WriteString(m, "\n\n--- End of message stripped.\n")
+	}
+}
+
+// copyBegin copies at most n bytes of a file and reports whether there are
+// more.
+func (in *injector) copyBegin(m submission, name string, n int64) (more bool) {
 	f, err := in.fs.Open(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		m.Fail()
-		return
+		return false
 	}
 	defer f.Close()
-	if _, err := io.Copy(m, f); err != nil {
+	st, err := f.Stat()
+	if err == nil {
+		_, err = io.Copy(m, io.LimitReader(f, n))
+	}
+	if err != nil {
 		m.Fail()
 	}
+	return st.Size > n
 }
 
 // note tells the postmaster about a message that was taken out of the queue.

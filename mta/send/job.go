@@ -60,6 +60,9 @@ func (s *scheduler) startDeliveries() (busy bool) {
 // step opens the next job that is due on a channel, or takes the next record
 // of the open one (pass_dochan). It reports whether there was anything to do.
 func (s *scheduler) step(c channel) bool {
+	if s.settings.held[c] {
+		return false
+	}
 	p := &s.passes[c]
 	if p.job == nil {
 		if s.freshNext(c) {

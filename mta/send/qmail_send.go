@@ -163,6 +163,7 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 	injector := &injector{
 		fs: s.fs, log: s.log, clock: s.clock, submit: submit,
 		from: s.settings.bounceFrom, host: s.settings.bounceHost, doubleBounceTo: s.settings.doubleBounceTo,
+		maxBytes: s.settings.bounceMaxBytes,
 	}
 	s.recorder = newRecorder(s.fs, s.log, s.post)
 	s.finisher = newFinisher(s.fs, s.log, s.clock, cleaner, injector, func(id store.ID, after int64) {

@@ -126,7 +126,8 @@ func (s *scheduler) allDue() {
 }
 
 // reload obeys HUP: locals and virtualdomains, and, more than the C program
-// reads, the concurrencies. What cannot be read stays as it was.
+// reads, the concurrencies and what is held. What cannot be read stays as it
+// was.
 func (s *scheduler) reload() {
 	locals, virtual, err := readDomains(s.control)
 	if err != nil {
@@ -146,9 +147,33 @@ func (s *scheduler) reload() {
 		}
 		changed = s.spawners[c].setConcurrency(n) || changed
 	}
+	for c, name := range holdFiles {
+		n, err := s.control.Int(name, 0)
+		if err != nil {
+			s.log.line("alert: unable to reread control/", name)
+			continue
+		}
+		changed = s.hold(channel(c), n != 0) || changed
+	}
 	if changed {
 		s.logStatus()
 	}
+}
+
+// hold holds a channel, or lets it go on: then all that has waited is tried,
+// since that is what it waited for. It reports whether that changed anything.
+func (s *scheduler) hold(c channel, held bool) (changed bool) {
+	switch {
+	case held == s.settings.held[c]:
+		return false
+	case held:
+		s.log.line(c.String(), " deliveries temporarily held")
+	default:
+		s.log.line(c.String(), " deliveries resumed")
+		s.due[c].allDue(s.now)
+	}
+	s.settings.held[c] = held
+	return true
 }
 
 // clockSlop is how far the clock may step without anybody calling it a jump.
@@ -200,8 +225,9 @@ func (s *scheduler) untilNext(busy bool) time.Duration {
 	if !s.exiting {
 		for c := range s.passes {
 			// A pass under way and a fresh message wait for a free delivery,
-			// a full table of jobs for one to end: both come as events.
-			if s.passes[c].job == nil && s.jobFree() && !s.freshNext(channel(c)) {
+			// a full table of jobs for one to end, a held channel for HUP: all
+			// come as events.
+			if s.passes[c].job == nil && !s.settings.held[c] && s.jobFree() && !s.freshNext(channel(c)) {
 				sooner(s.due[c])
 			}
 		}
@@ -227,13 +253,17 @@ func (s *scheduler) canExit() bool {
 
 // logStatus writes the status line (del_status).
 func (s *scheduler) logStatus() {
-	suffix := ""
-	if s.exiting {
-		suffix = " exitasap"
+	parts := []string{"status:"}
+	for c, sp := range s.spawners {
+		parts = append(parts, " ", channel(c).String(), " ", decimal(sp.used), "/", decimal(sp.concurrency))
+		if s.settings.held[c] {
+			parts = append(parts, " (held)")
+		}
 	}
-	l, r := s.spawners[local], s.spawners[remote]
-	s.log.line("status: local ", decimal(l.used), "/", decimal(l.concurrency),
-		" remote ", decimal(r.used), "/", decimal(r.concurrency), suffix)
+	if s.exiting {
+		parts = append(parts, " exitasap")
+	}
+	s.log.line(parts...)
 }
 
 // lost is what the end of a partner means: qmail-start's whole set must be

@@ -149,6 +149,46 @@ func TestConcurrencyZeroHoldsDeliveries(t *testing.T) {
 	}
 }
 
+// What a held channel has is tried as soon as HUP finds it held no more; the
+// other channel goes on all the time.
+func TestHeldChannels(t *testing.T) {
+	fs := emptyQueue()
+	h := open(t, fs, controls{"me": "here.example\n", "holdremote": "1\n"})
+	h.awaitLog("status: local 0/10 remote 0/20 (held)\n")
+	h.send("x\n", "s@here.example", "a@here.example", "once@there.example")
+	h.send("y\n", "s@here.example", "b@there.example")
+	h.awaitLog("delivery 1: success")
+	h.close() // a held channel is no reason to stay
+
+	h = open(t, fs, controls{"me": "here.example\n", "holdremote": "1\n"})
+	h.awaitLog("new msg")
+	h.control(t, "holdremote", "0\n")
+	h.control(t, "holdlocal", "1\n")
+	h.signals <- syscall.SIGHUP
+	h.awaitLog("local deliveries temporarily held\n")
+	h.awaitLog("remote deliveries resumed\nstatus: local 0/10 (held) remote 0/20\n")
+	h.awaitLog("to remote b@there.example\n")
+	h.awaitLog("deferral: not_now/\n")
+	h.send("z\n", "s@here.example", "c@here.example")
+
+	// What was tried and deferred need not wait for its time once more.
+	h.control(t, "holdremote", "1\n")
+	h.signals <- syscall.SIGHUP
+	h.awaitLog("remote deliveries temporarily held\n")
+	h.control(t, "holdlocal/x", "")
+	h.control(t, "holdremote", "0\n")
+	h.signals <- syscall.SIGHUP
+	h.awaitLog("alert: unable to reread control/holdlocal\n")
+	h.await("third delivery", func() bool { return len(h.deliveries()) == 2 })
+	if d := h.deliveries(); d[0].recipient != "b@there.example" || d[1].recipient != "once@there.example" {
+		t.Errorf("%+v", d)
+	}
+	os.Remove(h.home + "/control/holdlocal")
+	h.signals <- syscall.SIGHUP
+	h.awaitEmpty()
+	h.close()
+}
+
 func TestTERMWaitsForDeliveriesAndStartsNone(t *testing.T) {
 	fs := emptyQueue()
 	h := open(t, fs, usual)
