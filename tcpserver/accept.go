@@ -99,7 +99,7 @@ func (s *server) serve(ready func()) error {
 		go s.reap()
 	}
 	for range accepters {
-		g, err := newGate(s.clients)
+		g, err := newGate(s.clients, s.settings.inside)
 		if err != nil {
 			return strerr.Unable("wait for", "connections", err)
 		}

@@ -47,7 +47,7 @@ func TestDescriptorsExhausted(t *testing.T) {
 	}
 	// A client that was not accepted yet is, later.
 	c := r.dial(t, "127.0.0.1", "127.0.0.1")
-	g, err := newGate([]int{fd})
+	g, err := newGate([]int{fd}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

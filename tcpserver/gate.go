@@ -2,7 +2,9 @@ package tcpserver
 
 import (
 	"errors"
+	"os"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,11 +19,16 @@ type gate struct {
 	stopped atomic.Bool
 	events  [8]unix.EpollEvent
 	ready   []unix.EpollEvent // those of events that are not dealt with
+
+	// Where functions serve the clients, the runtime's poller waits for epoll
+	// too: the thread that waits for the clients accepts the next one, and none
+	// has to be woken for that. Elsewhere a thread waits, and creates a process.
+	shared syscall.RawConn
 }
 
 var errStopped = errors.New("stopped")
 
-func newGate(listeners []int) (*gate, error) {
+func newGate(listeners []int, inside bool) (*gate, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -38,12 +45,23 @@ func newGate(listeners []int) (*gate, error) {
 			err = g.add(fd, unix.EPOLLEXCLUSIVE)
 		}
 	}
+	if err == nil && inside {
+		err = g.share()
+	}
 	if err != nil {
 		unix.Close(end)
 		unix.Close(epoll)
 		return nil, err
 	}
 	return g, nil
+}
+
+func (g *gate) share() (err error) {
+	if err := unix.SetNonblock(g.epoll, true); err != nil { // or os.NewFile would not poll it
+		return err
+	}
+	g.shared, err = os.NewFile(uintptr(g.epoll), "gate").SyscallConn()
+	return err
 }
 
 func (g *gate) add(fd int, flags uint32) error {
@@ -82,15 +100,39 @@ func (g *gate) accept(nonblock bool) (fd int, remote unix.Sockaddr, err error) {
 		if g.stopped.Load() {
 			return -1, nil, errStopped
 		}
-		n, err := unix.EpollWait(g.epoll, g.events[:], -1)
-		if err != nil && err != unix.EINTR {
+		if err := g.wait(); err != nil {
 			return -1, nil, err
 		}
-		g.ready = g.events[:max(n, 0)]
 		for i := range g.ready {
 			if int(g.ready[i].Fd) == g.end {
 				return -1, nil, errStopped
 			}
 		}
 	}
+}
+
+// wait waits until some of the descriptors are ready.
+func (g *gate) wait() error {
+	if g.shared == nil {
+		return g.poll(-1)
+	}
+	var polled error
+	err := g.shared.Read(func(uintptr) (done bool) {
+		polled = g.poll(0)
+		return polled != nil || len(g.ready) > 0
+	})
+	if polled != nil {
+		return polled
+	}
+	return err
+}
+
+// poll asks epoll what is ready, and waits so many milliseconds at most.
+func (g *gate) poll(timeout int) error {
+	n, err := unix.EpollWait(g.epoll, g.events[:], timeout)
+	g.ready = g.events[:max(n, 0)]
+	if err == unix.EINTR {
+		err = nil
+	}
+	return err
 }
