@@ -32,8 +32,8 @@ func (t *turn) listenSMTP(who family, limit int, chain []string, options ...stri
 }
 
 // inside compares a program that is a function with one that is executed. The
-// last two show the limits: what executing costs at the least, and what having
-// connections costs a server that does nothing else.
+// last two show the limits: what executing costs at the least, and what the
+// dialogue costs a server that does nothing else.
 func inside(n *sizes) *contest {
 	m := insideMetrics(n)
 	c := insideContest("inside", "connections to qmail-smtpd that say QUIT", n, m, nil)
@@ -49,13 +49,13 @@ func inside(n *sizes) *contest {
 			}
 			return t.hammerBoth(n, m, addr, hears)
 		}},
-		contender{"accept alone", nil, ours, func(t *turn) error {
-			addr, end, err := greet()
+		contender{"the dialogue alone", nil, ours, func(t *turn) error {
+			addr, end, err := sayGoodbye(n.clients)
 			if err != nil {
 				return err
 			}
 			defer end()
-			return t.hammerBoth(n, m, addr, hears)
+			return t.hammerBoth(n, m, addr, quits)
 		}})
 	return c
 }
