@@ -227,6 +227,32 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// Each sync is needed: without it a cut leaves rules that are none, or the old
+// ones after a success.
+func TestEverySyncIsNeeded(t *testing.T) {
+	for _, op := range []string{"sync", "syncdir"} {
+		fs := crashfs.New("etc")
+		fs.Lie = func(c crashfs.Call) bool { return c.Op == op }
+		if err := replace(fs, strings.NewReader("new:allow\n"), "etc/rules.cdb", "etc/rules.tmp", func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+		good := true
+		for c := range fs.CrashesAt(fs.Calls(), crashfs.Strict, 100, 1) {
+			r, err := cdb.Open(c.FS, "etc/rules.cdb")
+			if err != nil {
+				good = false
+				continue
+			}
+			_, found, err := r.Get([]byte("new"))
+			good = good && found && err == nil
+			r.Close()
+		}
+		if good {
+			t.Errorf("without %s no state is bad", op)
+		}
+	}
+}
+
 func TestFindIPv6(t *testing.T) {
 	file, r := build(t, "[2001:db8::1]:allow,R=\"host\"\n[2001:db8::/64]:allow,R=\"net\"\n[2001:db8::/32]:deny\n"+
 		"[::/1]:allow,R=\"half\"\n=.example:allow,R=\"domain\"\n10.:allow,R=\"ten\"\n:deny\n")

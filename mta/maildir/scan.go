@@ -45,7 +45,11 @@ func (e *Entry) Unique() string {
 	return name
 }
 
-// Scan lists the messages of the Maildir fs, the oldest first. Those of this
+// Delivered returns when the message was delivered.
+func (e *Entry) Delivered() time.Time { return time.Unix(0, e.time) }
+
+// Scan lists the messages of the Maildir fs, the oldest first: regular files, and
+// links to such; whoever reads a directory would fail. Those of this
 // very second are left out, because more may come and belong before them
 // (maildir_scan).
 func Scan(fs fsys.FS, now time.Time) (list []Entry, err error) {
@@ -60,7 +64,7 @@ func Scan(fs fsys.FS, now time.Time) (list []Entry, err error) {
 			}
 			name = sub + "/" + name
 			info, err := fs.Stat(name)
-			if err == nil && info.Mtime.Unix() < now.Unix() {
+			if err == nil && info.IsRegular() && info.Mtime.Unix() < now.Unix() {
 				list = append(list, Entry{name, info.Size, info.Mtime.UnixNano()})
 			}
 		}

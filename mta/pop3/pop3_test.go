@@ -1,6 +1,8 @@
 package pop3
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -190,6 +192,102 @@ func TestPop3dRaces(t *testing.T) {
 	}
 	if got := talk(t, dir, "LIST\nQUIT\n"); got != "+OK \n+OK \n1 1\n.\n+OK \n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Whatever a name has in it, its message is one of the others; and what is no
+// message does not count.
+func TestPop3dOddNames(t *testing.T) {
+	long := strings.Repeat("n", 250)
+	dir := drop(t, "new/a\nb c\x7f", "1", "new/\xe9:2,S:x", "2", "cur/"+long+":2,", "3", "new/"+long, "4", "cur/:2,S", "5")
+	for _, name := range []string{"new/directory", "cur/directory"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Unix(1e9, 0)
+		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := talk(t, dir, "UIDL\nRETR 1\nRETR 4\nDELE 1\nDELE 2\nDELE 5\nQUIT\n")
+	want := "+OK \n+OK \n1 a=0Ab=20c=7F\n2 \xe9\n3 " + long + "\n4 " + long + "\n5 \n.\n+OK \n1\n\n.\n+OK \n4\n\n.\n+OK \n+OK \n+OK \n+OK \n"
+	if got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+	// The longest name has no room for ":2,", and stays where it is.
+	if got := strings.Join(files(t, dir), " "); got != "cur/directory cur/"+long+":2, new/directory new/"+long {
+		t.Errorf("the Maildir has %s", got)
+	}
+}
+
+// What another session, or another program, does in the meantime.
+func TestPop3dTwoAtOnce(t *testing.T) {
+	dir := drop(t, "new/1.M1.h", "one", "new/2.M2.h", "two", "new/3.M3.h", "three", "cur/4.M4.h:2,", "four")
+	say, quit := dial(t, dir)
+	if got := say("DELE 2\r\n"); got != "+OK \r\n" {
+		t.Fatalf("%q", got)
+	}
+	// The second session deletes 1 and moves the rest to cur/.
+	if got := talk(t, dir, "DELE 1\nQUIT\n"); got != "+OK \n+OK \n+OK \n" {
+		t.Errorf("%q", got)
+	}
+	os.Remove(filepath.Join(dir, "cur/4.M4.h:2,"))
+	for _, c := range [][2]string{
+		{"LIST 1", "+OK 1 3\r\n"},
+		{"RETR 1", "-ERR unable to open that message\r\n"},
+		{"RETR 4", "-ERR unable to open that message\r\n"},
+		{"DELE 4", "+OK \r\n"},
+	} {
+		if got := say(c[0] + "\r\n"); got != c[1] {
+			t.Errorf("%s: %q", c[0], got)
+		}
+	}
+	// 2 has another name now, 4 is gone: neither may be called deleted.
+	const not = "-ERR unable to unlink all deleted messages\r\n"
+	if got := quit(); got != not+not+"+OK \r\n" {
+		t.Errorf("QUIT: %q", got)
+	}
+	if got := strings.Join(files(t, dir), " "); got != "cur/2.M2.h:2, cur/3.M3.h:2," {
+		t.Errorf("the Maildir has %s", got)
+	}
+}
+
+// dial starts a session that is talked to line by line.
+func dial(t *testing.T, dir string) (say func(string) string, quit func() string) {
+	t.Helper()
+	in, to, err1 := sys.Pipe()
+	from, out, err2 := sys.Pipe()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	done := make(chan struct{})
+	go func() {
+		program := proc.Program{Name: QmailPop3d.Name, Run: transact}
+		proctest.Run(&program, proctest.Case{Args: []string{dir}, Files: map[int]proc.File{0: in, 1: out}})
+		in.Close()
+		out.Close()
+		close(done)
+	}()
+	t.Cleanup(func() { to.Close(); <-done; from.Close() })
+	r := bufio.NewReader(from)
+	say = func(command string) string {
+		to.Write([]byte(command))
+		answer, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	if got := say(""); got != "+OK \r\n" {
+		t.Fatalf("%q", got)
+	}
+	return say, func() string {
+		to.Write([]byte("QUIT\r\n"))
+		rest, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(rest)
 	}
 }
 

@@ -89,7 +89,7 @@ func (s *mailbox) do(verb string, raw []byte) error {
 	case "list":
 		s.listing(arg, func(m *message) string { return strconv.FormatInt(m.Size, 10) })
 	case "uidl":
-		s.listing(arg, func(m *message) string { return m.Unique() })
+		s.listing(arg, func(m *message) string { return printable(m.Unique()) })
 	case "retr", "top":
 		return s.retrieve(arg)
 	case "dele":
@@ -167,6 +167,21 @@ func (s *mailbox) listing(arg string, what func(*message) string) {
 		}
 	}
 	s.say(".")
+}
+
+// printable writes what may not be in a unique-id (RFC 1939 section 7), and may in a
+// file's name, in hexadecimal. Bytes above 126 stay, as in C.
+func printable(name string) string {
+	const digits = "0123456789ABCDEF"
+	var b []byte
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == 0x7f {
+			b = append(b, '=', digits[c>>4], digits[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // retrieve sends a message, with a second number only so many lines of its body

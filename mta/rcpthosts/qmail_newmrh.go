@@ -64,7 +64,10 @@ func compile(fs fsys.FS, source string) error {
 	if err := fs.Rename(scratch, table); err != nil {
 		return errors.New("unable to move " + scratch + " to " + table)
 	}
-	return fs.SyncDir("control")
+	if err := fs.SyncDir("control"); err != nil {
+		return strerr.Unable("sync", "control", err)
+	}
+	return nil
 }
 
 // add adds the lines. Errors of the reading are in the program's words.

@@ -171,6 +171,32 @@ func TestCompileCut(t *testing.T) {
 	}
 }
 
+// Each sync is needed: without it a cut leaves a table that is none, or the old
+// one after a success.
+func TestEverySyncIsNeeded(t *testing.T) {
+	for _, op := range []string{"sync", "syncdir"} {
+		fs := crashfs.New("users")
+		put(t, fs, "users/assign", "=old:o:1:1:/o:::\n.\n")
+		if err := Compile(fs); err != nil {
+			t.Fatal(err)
+		}
+		put(t, fs, "users/assign", "=new:n:1:1:/n:::\n.\n")
+		fs.Settle()
+		fs.Lie = func(c crashfs.Call) bool { return c.Op == op }
+		if err := Compile(fs); err != nil {
+			t.Fatal(err)
+		}
+		good := true
+		for c := range fs.CrashesAt(fs.Calls(), crashfs.Strict, 100, 1) {
+			_, found, err := Find(c.FS, "new")
+			good = good && found && err == nil
+		}
+		if good {
+			t.Errorf("without %s no state is bad", op)
+		}
+	}
+}
+
 func TestQmailNewu(t *testing.T) {
 	home := t.TempDir()
 	vars := proc.Vars{"QMAILHOME=" + home}
