@@ -210,6 +210,13 @@ func TestAgent(t *testing.T) {
 	if g == nil || g.number != 1 {
 		t.Fatal("it was not delivered by an agent")
 	}
+	text, err := os.ReadFile(a.messages()[0])
+	if err != nil || string(text) != "Return-Path: <me@x>\nDelivered-To: joe@here\ntext" {
+		t.Errorf("%q %v", text, err)
+	}
+	if info, err := (fsys.OS{}).Stat(a.messages()[0]); err != nil || info.UID != uint32(a.uid) || info.Mode&0o777 != 0o600 {
+		t.Errorf("%+v %v", info, err)
+	}
 	// Many at once, all by the same agent.
 	var commands []string
 	for n := range 50 {
@@ -225,13 +232,6 @@ func TestAgent(t *testing.T) {
 	}
 	if n := len(a.messages()); n != 51 {
 		t.Errorf("%d messages", n)
-	}
-	text, err := os.ReadFile(a.messages()[0])
-	if err != nil || string(text) != "Return-Path: <me@x>\nDelivered-To: joe@here\ntext" {
-		t.Errorf("%q %v", text, err)
-	}
-	if info, err := (fsys.OS{}).Stat(a.messages()[0]); err != nil || info.UID != uint32(a.uid) || info.Mode&0o777 != 0o600 {
-		t.Errorf("%+v %v", info, err)
 	}
 	// Failures are the delivery's own.
 	if got := a.try("-nobody"); got != "DSorry, no mailbox here by that name. (#5.1.1)\n" {
