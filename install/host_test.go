@@ -27,7 +27,7 @@ mount -t proc proc proc
 mount --rbind /dev dev
 mkdir -p paperpath tmp
 mount --bind "$2" paperpath
-rm -rf service command var/qmail var/log/qmail etc/service usr/local/bin usr/sbin/sendmail usr/lib/sendmail etc/tcp.smtp*
+rm -rf service command var/qmail var/log/qmail etc/service usr/local/bin usr/local/share/man usr/sbin/sendmail* usr/lib/sendmail* etc/tcp.smtp*
 exec chroot . /bin/sh -c "$3"
 `
 
@@ -64,6 +64,13 @@ echo dave >.qmail-postmaster
 ln -s .qmail-postmaster .qmail-mailer-daemon
 cd /
 useradd -m -d /dave dave
+
+echo "# sendmail, which the guide puts aside whosever it is"
+mv /usr/lib/sendmail /usr/lib/sendmail.old
+mv /usr/sbin/sendmail /usr/sbin/sendmail.old
+chmod 0 /usr/lib/sendmail.old /usr/sbin/sendmail.old
+ln -s /var/qmail/bin/sendmail /usr/lib
+ln -s /var/qmail/bin/sendmail /usr/sbin
 su -s /bin/sh dave -c '/var/qmail/bin/maildirmake /dave/Maildir'
 qmailctl cdb
 

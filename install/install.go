@@ -4,7 +4,8 @@
 //	HIER       the qmail home, and what is around it on a host
 //	PROGRAMS   the commands: those of group qmail in HOME/bin, all others in
 //	           PREFIX/bin, with a link in /command
-//	man/       pages: beside the commands, HOME/man and PREFIX/share/man
+//	man/       pages: beside the commands, HOME/man and PREFIX/share/man, which has
+//	           links to the former
 //
 //	instpackage   makes what is absent, replaces programs and pages
 //	instcheck     says what differs
@@ -98,39 +99,41 @@ func items(home string) ([]item, error) {
 		}
 		list = append(list, it)
 	}
-	pages, err := manual(commands, home)
-	return append(append(list, pages...), later...), err
+	pages, links, err := manual(commands, home)
+	return slices.Concat(list, pages, links, later), err
 }
 
 // qmails reports whether a command belongs to qmail itself.
 func qmails(c programs.Program) bool { return strings.HasSuffix(c.Owner, ":qmail") }
 
 // manual lists the pages: those of the commands in PREFIX/bin where man(1) looks for
-// them, all others in the qmail home, as ever.
-func manual(commands []programs.Program, home string) ([]item, error) {
+// them, all others in the qmail home, as ever, with links from where man(1) looks.
+func manual(commands []programs.Program, home string) (pages, links []item, err error) {
 	elsewhere := map[string]bool{}
 	for _, c := range commands {
 		elsewhere[c.Name+"."+c.Section] = !qmails(c)
 	}
 	files, err := fs.ReadDir(paperpath.Files, "man")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []item
 	for _, f := range files {
 		if f.Name() == hosts+".1" {
 			continue
 		}
-		it := item{Entry: hier.Entry{Kind: 's', Mode: 0o644, Owner: "root:qmail", Host: true}}
 		section := f.Name()[strings.LastIndexByte(f.Name(), '.')+1:]
-		it.Path = home + "/man/man" + section + "/" + f.Name()
-		if elsewhere[f.Name()] {
-			it.Path, it.Owner = Prefix+"/share/man/man"+section+"/"+f.Name(), "root:root"
+		shared := Prefix + "/share/man/man" + section + "/" + f.Name()
+		it := item{Entry: hier.Entry{Kind: 's', Mode: 0o644, Owner: "root:root", Path: shared, Host: true}}
+		if !elsewhere[f.Name()] {
+			it.Path, it.Owner = home+"/man/man"+section+"/"+f.Name(), "root:qmail"
+			links = append(links, item{Entry: hier.Entry{
+				Kind: 'l', Mode: 0o777, Owner: "root:root", Path: shared, What: it.Path, Host: true,
+			}})
 		}
 		if it.text, err = paperpath.Files.ReadFile("man/" + f.Name()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		list = append(list, it)
+		pages = append(pages, it)
 	}
-	return list, nil
+	return pages, links, nil
 }

@@ -169,6 +169,11 @@ func TestStaging(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for _, page := range []string{"man8/qmail-send.8", "man5/dot-qmail.5", "man8/qmailctl.8"} {
+		if to, err := os.Readlink(root + "/usr/local/share/man/" + page); to != "/var/qmail/man/"+page {
+			t.Errorf("%s: man(1) is led to %q, %v", page, to, err)
+		}
+	}
 	check(t, dir, root, "HOME/control/me does not exist: run config-fast")
 	write(t, root+"/var/qmail/control/me", "host.test\n")
 	check(t, dir, root)

@@ -309,6 +309,20 @@ func (x *installer) putLink(it *item, name string, st *unix.Stat_t, absent bool)
 		return strerr.Unable("create", name, err)
 	}
 	x.count++
+	if x.root == "" && it.What == x.home+"/bin/sendmail" {
+		return keepAside(name + ".old")
+	}
+	return nil
+}
+
+// keepAside makes a directory where Life with qmail has its reader put another mail
+// system's sendmail aside: mv sendmail sendmail.old; chmod 0 sendmail.old. On a host
+// that has our link by then, chmod would follow it and shut our own program. The
+// directory takes the link in, and the mode.
+func keepAside(name string) error {
+	if err := unix.Mkdir(name, 0o755); err != nil && err != unix.EEXIST {
+		return strerr.Unable("create", name, err)
+	}
 	return nil
 }
 
