@@ -77,6 +77,7 @@ var others = []file{
 	{"holdlocal", 'n', "0", "Local deliveries are held unless this is 0: ", ""},
 	{"holdremote", 'n', "0", "Remote deliveries are held unless this is 0: ", ""},
 	moreBadRecipients,
+	{"qmtproutes", 'l', "", "QMTP route: ", ""},
 	{"rejectrelaytest", 'n', "0", "Recipients that test for an open relay are refused unless this is 0: ", ""},
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // deaf makes an IPv6 loopback port that answers no call: a listener whose
-// queue is full drops them.
-func deaf(t *testing.T, port int) {
+// queue is full drops them. A port of 0 is any.
+func deaf(t *testing.T, port int) uint16 {
 	t.Helper()
 	to := &unix.SockaddrInet6{Port: port, Addr: netip.IPv6Loopback().As16()}
 	l, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -28,6 +28,13 @@ func deaf(t *testing.T, port int) {
 	if err := unix.Listen(l, 0); err != nil {
 		t.Fatal(err)
 	}
+	if port == 0 {
+		bound, err := unix.Getsockname(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Port = bound.(*unix.SockaddrInet6).Port
+	}
 	for range 4 {
 		c, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
@@ -36,6 +43,7 @@ func deaf(t *testing.T, port int) {
 		t.Cleanup(func() { unix.Close(c) })
 		unix.Connect(c, to)
 	}
+	return uint16(to.Port)
 }
 
 // A host whose IPv6 address is dead is reached over IPv4 before the time for
@@ -57,13 +65,13 @@ func TestDeadIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	six, four := netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")
-	list := []exchanger{{addr: six, other: true}, {addr: four}}
+	list := []attempt{{addr: netip.AddrPortFrom(six, uint16(port)), other: true}, {addr: netip.AddrPortFrom(four, uint16(port))}}
 	const timeout = 30 * time.Second
 	start := time.Now()
 	dead := tcpto.Of(dir)
-	conn, partner, err := call(dead, list, uint16(port), timeout/10)
-	if err != nil || partner != four {
-		t.Fatalf("%v, %v", partner, err)
+	conn, at, err := call(dead, list, timeout/10)
+	if err != nil || at != 1 {
+		t.Fatalf("attempt %v, %v", at, err)
 	}
 	conn.Close()
 	if took := time.Since(start); took > timeout {
@@ -76,9 +84,17 @@ func TestDeadIPv6(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	dead := tcpto.Of(t.TempDir())
-	list := []exchanger{{addr: netip.MustParseAddr("127.0.0.1")}, {addr: netip.IPv6Loopback()}}
-	if _, _, err := call(dead, list, 1, time.Minute); err != noConnection {
+	list := []attempt{{addr: netip.MustParseAddrPort("127.0.0.1:1")}, {addr: netip.MustParseAddrPort("[::1]:1")}}
+	if _, _, err := call(dead, list, time.Minute); err != noConnection {
 		t.Errorf("%v", err)
+	}
+	list[0].qmtp, list[1].qmtp = true, true
+	if _, _, err := call(dead, list, time.Minute); err != noQMTP {
+		t.Errorf("by QMTP: %v", err)
+	}
+	list[0].same = true
+	if _, _, err := call(dead, list, time.Minute); err != noConnection {
+		t.Errorf("by QMTP or SMTP: %v", err)
 	}
 }
 
@@ -98,7 +114,7 @@ func TestNoDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = call(tcpto.Of("/nonexistent"), []exchanger{{addr: netip.MustParseAddr("127.0.0.1")}}, 1, time.Minute)
+	_, _, err = call(tcpto.Of("/nonexistent"), []attempt{{addr: netip.MustParseAddrPort("127.0.0.1:1")}}, time.Minute)
 	if e := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); e != nil {
 		t.Fatal(e)
 	}

@@ -33,6 +33,10 @@ type exchanger struct {
 	other bool
 }
 
+// mxps reports whether a preference says that the host takes mail by QMTP, too:
+// 12801, 12817, … 13041 (https://cr.yp.to/im/mxps.html).
+func mxps(pref uint16) bool { return pref >= 12800 && pref <= 13055 && pref%16 == 1 }
+
 // relayAddrs returns the addresses of a host that the administrator named.
 func relayAddrs(ctx context.Context, dns resolver, host string) ([]exchanger, error) {
 	if ip, ok := literal(host); ok { // and no timer is started, which costs

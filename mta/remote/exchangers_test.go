@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -110,21 +111,33 @@ func TestDestination(t *testing.T) {
 
 		{"a relay", zone{"relay.example.com A": "192.0.2.9"}, ":relay.example.com", "192.0.2.9", nil},
 		{"a relay has no MX", zone{"relay.example.com MX": "10:x.example.com", "relay.example.com A": "192.0.2.9"}, ":relay.example.com", "192.0.2.9", nil},
-		{"a relay that is ourselves", zone{"relay.example.com A": own}, ":relay.example.com:26", own, nil},
+		{"a relay that is ourselves", zone{"relay.example.com A": own}, ":relay.example.com:26", own + ":26", nil},
 		{"a relay that does not exist", zone{}, ":relay.example.com", "", noSuchHost("relay.example.com")},
 		{"a relay that cannot be had", zone{"relay.example.com A": "!"}, ":relay.example.com", "", dnsTemporary},
+
+		{"QMTP by preference", zone{"example.org MX": "12817:b.example.org 12801:a.example.org",
+			"a.example.org A": "192.0.2.1", "b.example.org A": "192.0.2.2"}, "",
+			"qmtp 192.0.2.1:209 or 192.0.2.1 qmtp 192.0.2.2:209 or 192.0.2.2", nil},
+		{"QMTP for one exchanger of two", zone{"example.org MX": "12800:a.example.org 12801:b.example.org",
+			"a.example.org A": "192.0.2.1", "b.example.org A": "192.0.2.2"}, "",
+			"192.0.2.1 qmtp 192.0.2.2:209 or 192.0.2.2", nil},
+		{"QMTP over IPv6 and IPv4", zone{"example.org MX": "13041:a.example.org", "a.example.org A": "2001:db8::1 192.0.2.1"}, "",
+			"qmtp [2001:db8::1]:209 or 2001:db8::1 qmtp 192.0.2.1:209 or 192.0.2.1", nil},
+		{"QMTP, we are second", zone{"example.org MX": "12801:a.example.org 12817:b.example.org",
+			"a.example.org A": "192.0.2.1", "b.example.org A": own}, "", "qmtp 192.0.2.1:209 or 192.0.2.1", nil},
+		{"QMTP to a relay", zone{"relay.example.com A": "192.0.2.9"}, "qmtp :relay.example.com", "qmtp 192.0.2.9:209", nil},
+		{"QMTP to a relay's port", zone{}, "qmtp :[2001:db8::9]:2209", "qmtp [2001:db8::9]:2209", nil},
+		{"QMTP to a relay that does not exist", zone{}, "qmtp :relay.example.com", "", noSuchHost("relay.example.com")},
+		{"a relay before QMTP by preference", zone{"example.org MX": "12801:a.example.org", "relay.example.com A": "192.0.2.9"}, ":relay.example.com", "192.0.2.9", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list, port, err := destination(context.Background(), c.dns, mine, control.Colon(strings.Split(c.routes, "\n")), "example.org")
-			slices.SortStableFunc(list, func(a, b exchanger) int {
-				if a.pref != b.pref || a.other || b.other || a.addr.Is6() || b.addr.Is6() {
-					return 0
-				}
-				return a.addr.Compare(b.addr)
-			})
 			var got []string
+			list, err := destination(context.Background(), c.dns, mine, routesOf(c.routes), "example.org")
 			for _, x := range list {
-				got = append(got, x.addr.String())
+				got = append(got, strings.TrimSuffix(shown(x), ":25"))
+			}
+			if c.name == "equals" {
+				slices.Sort(got[1:])
 			}
 			if c.name == "a hundred exchangers" {
 				got = got[:2]
@@ -135,9 +148,6 @@ func TestDestination(t *testing.T) {
 			if s := strings.Join(got, " "); s != c.want || !errors.Is(err, c.err) {
 				t.Errorf("got %q, %v; want %q, %v", s, err, c.want, c.err)
 			}
-			if err == nil && c.routes == "" && port != 25 {
-				t.Errorf("port %d", port)
-			}
 		})
 	}
 }
@@ -145,7 +155,7 @@ func TestDestination(t *testing.T) {
 func TestAddressesOfOurOwnThatCannotBeHad(t *testing.T) {
 	broken := func() ([]netip.Addr, error) { return nil, errors.New("no netlink") }
 	dns := zone{"example.org A": "192.0.2.1"}
-	if _, _, err := destination(context.Background(), dns, broken, nil, "example.org"); err != badSystem {
+	if _, err := destination(context.Background(), dns, broken, routes{}, "example.org"); err != badSystem {
 		t.Errorf("%v", err)
 	}
 }
@@ -166,38 +176,90 @@ func TestEqualsTakeTurns(t *testing.T) {
 	}
 }
 
+// shown is an attempt as TestDestination has it.
+func shown(a attempt) string {
+	to := a.addr.String()
+	if a.addr.Port() == 25 {
+		to = a.addr.Addr().String()
+	}
+	if a.qmtp {
+		to = "qmtp " + to
+	}
+	if a.same {
+		to += " or"
+	}
+	return to
+}
+
+// routesOf reads lines of smtproutes, and of qmtproutes behind the word qmtp.
+func routesOf(text string) routes {
+	r := routes{smtp: control.Map{}, qmtp: control.Map{}}
+	for line := range strings.SplitSeq(text, "\n") {
+		if qmtp, ok := strings.CutPrefix(line, "qmtp "); ok {
+			maps.Copy(r.qmtp, control.Colon([]string{qmtp}))
+		} else {
+			maps.Copy(r.smtp, control.Colon([]string{line}))
+		}
+	}
+	return r
+}
+
 func TestRoute(t *testing.T) {
-	routes := control.Colon([]string{
-		"example.org:one", ".example.org:two:26", "Upper.Example.ORG:three:", "dns.example.org:", "v6.example.org:[2001:db8::1]:27",
-		"v6.example.com:[IPv6:2001:db8::1]", "v4.example.com:[192.0.2.1]:28", "odd.example.com:x:y", ".:dot", "no colon", "port.example.com::29",
-	})
+	both := routesOf(`example.org:one
+.example.org:two:26
+Upper.Example.ORG:three:
+dns.example.org:
+v6.example.org:[2001:db8::1]:27
+v6.example.com:[IPv6:2001:db8::1]
+v4.example.com:[192.0.2.1]:28
+odd.example.com:x:y
+.:dot
+no colon
+port.example.com::29
+qmtp q.example.org:four
+qmtp .q.example.org:five:2209
+both.example.org:six
+qmtp both.example.org:seven
+qmtp dns.q.example.org:
+s.q.example.org:eight
+qmtp v6.q.example.org:[2001:db8::1]:2209`)
 	for host, want := range map[string]relay{
-		"example.org":         {"one", 25},
-		"EXAMPLE.ORG":         {"one", 25},
-		"a.example.org":       {"two", 26},
-		"b.a.example.org":     {"two", 26},
-		"upper.example.org":   {"three", 25},
+		"example.org":         {"one", 25, false},
+		"EXAMPLE.ORG":         {"one", 25, false},
+		"a.example.org":       {"two", 26, false},
+		"b.a.example.org":     {"two", 26, false},
+		"upper.example.org":   {"three", 25, false},
 		"dns.example.org":     {},
-		"a.dns.example.org":   {"two", 26},
-		"v6.example.org":      {"[2001:db8::1]", 27},
-		"v6.example.com":      {"[IPv6:2001:db8::1]", 25},
-		"v4.example.com":      {"[192.0.2.1]", 28},
-		"odd.example.com":     {"x", 25},
-		"port.example.com":    {"", 29},
-		"trailing.dot.":       {"dot", 25},
+		"a.dns.example.org":   {"two", 26, false},
+		"v6.example.org":      {"[2001:db8::1]", 27, false},
+		"v6.example.com":      {"[IPv6:2001:db8::1]", 25, false},
+		"v4.example.com":      {"[192.0.2.1]", 28, false},
+		"odd.example.com":     {"x", 25, false},
+		"port.example.com":    {"", 29, false},
+		"trailing.dot.":       {"dot", 25, false},
 		"example.net":         {},
 		"notexample.org":      {},
 		"":                    {},
 		"no colon":            {},
 		"example.org.example": {},
+		"q.example.org":       {"four", 209, true},
+		"Q.example.org":       {"four", 209, true},
+		"a.q.example.org":     {"five", 2209, true},
+		"both.example.org":    {"seven", 209, true},
+		"dns.q.example.org":   {}, // neither the relay of .q nor that of .example.org
+		"s.q.example.org":     {"eight", 25, false},
+		"v6.q.example.org":    {"[2001:db8::1]", 2209, true},
 	} {
-		got, ok := route(routes, host)
+		got, ok := both.find(host)
 		if got != want || ok != (want != relay{}) {
 			t.Errorf("%q: %v, %v; want %v", host, got, ok, want)
 		}
 	}
-	if got, ok := route(control.Colon([]string{":all:2525"}), "x.y"); !ok || got != (relay{"all", 2525}) {
+	if got, ok := routesOf(":all:2525").find("x.y"); !ok || got != (relay{"all", 2525, false}) {
 		t.Errorf("default: %v, %v", got, ok)
+	}
+	if got, ok := routesOf(".y:some\nqmtp :all").find("x.y"); !ok || got != (relay{"some", 25, false}) {
+		t.Errorf("default for QMTP: %v, %v", got, ok)
 	}
 }
 
@@ -236,7 +298,7 @@ func FuzzRouteAndLiteral(f *testing.F) {
 	f.Add("[", ".")
 	f.Add(":", "")
 	f.Fuzz(func(t *testing.T, value, host string) {
-		to, ok := route(control.Map{"": value}, host)
+		to, ok := routes{smtp: control.Map{"": value}}.find(host)
 		if ok != (value != "") || !strings.HasPrefix(value, to.host) {
 			t.Fatalf("%q: %v, %v", value, to, ok)
 		}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -18,7 +19,7 @@ import (
 	"paperpath/mta/tcpto"
 )
 
-// QmailRemote delivers one message over SMTP and reports on descriptor 1. It
+// QmailRemote delivers one message and reports on descriptor 1. It
 // exits 0 whatever happens.
 var QmailRemote = proc.Program{
 	Name:  "qmail-remote",
@@ -36,6 +37,10 @@ func run(ctx context.Context, env *proc.Env) error {
 	return nil
 }
 
+// maxGreetings is how many servers may turn us away before they hear of the
+// message.
+const maxGreetings = 5
+
 // deliver fills in a report, or returns one on the message alone.
 func deliver(ctx context.Context, env *proc.Env, report *Report) error {
 	if len(env.Args) < 4 {
@@ -47,28 +52,46 @@ func deliver(ctx context.Context, env *proc.Env, report *Report) error {
 	if err != nil {
 		return err
 	}
-	list, port, err := destination(ctx, dnsq.New(env.Vars), ipme.Addresses, set.routes, host)
+	list, err := destination(ctx, dnsq.New(env.Vars), ipme.Addresses, set.routes, host)
 	if err != nil {
 		return err
 	}
-	conn, partner, err := call(tcpto.Of(home), list, port, set.timeoutConnect)
-	if err != nil {
-		return err
+	dead := tcpto.Of(home)
+	began := time.Now()
+	var refusal error // of the best server that turned us away
+	for greetings := 1; ; greetings++ {
+		conn, at, err := call(dead, list, set.timeoutConnect)
+		if err != nil {
+			return cmp.Or(refusal, err)
+		}
+		to := list[at]
+		list = list[at+1:]
+		if to.qmtp {
+			*report = sendQMTP(newLink(conn, to.addr.Addr(), set.timeoutRemote), sender, recipients, env.Files[0])
+			conn.Close()
+			return nil
+		}
+		s := NewSession(conn, to.addr.Addr(), set.timeoutRemote)
+		if err = s.Hello(set.helo); err == nil {
+			*report = s.Send(sender, recipients, env.Files[0])
+		}
+		s.Quit()
+		conn.Close()
+		if err == nil {
+			return nil
+		}
+		// RFC 5321 section 5.1: the client tries at least two addresses. One
+		// that wastes our time is the last all the same.
+		refusal = cmp.Or(refusal, err)
+		if greetings == maxGreetings || time.Since(began) >= set.timeoutRemote {
+			return refusal
+		}
 	}
-	defer conn.Close()
-
-	s := NewSession(conn, partner, set.timeoutRemote)
-	defer s.Quit()
-	if err := s.Hello(set.helo); err != nil {
-		return err
-	}
-	*report = s.Send(sender, recipients, env.Files[0])
-	return nil
 }
 
 type settings struct {
 	helo           string
-	routes         control.Map
+	routes         routes
 	timeoutConnect time.Duration
 	timeoutRemote  time.Duration
 }
@@ -90,12 +113,18 @@ func readSettings(home string) (set settings, err error) {
 	if set.helo, err = c.LineOrMe("helohost"); err != nil {
 		return set, badControl
 	}
-	lines, _, err := c.List("smtproutes")
-	if err != nil {
+	if set.routes.smtp, err = lines(c, "smtproutes"); err != nil {
 		return set, badControl
 	}
-	set.routes = control.Colon(lines)
+	if set.routes.qmtp, err = lines(c, "qmtproutes"); err != nil {
+		return set, badControl
+	}
 	return set, nil
+}
+
+func lines(c *control.Dir, name string) (control.Map, error) {
+	list, _, err := c.List(name)
+	return control.Colon(list), err
 }
 
 // seconds reads a time; more than a week is a week.
@@ -104,56 +133,81 @@ func seconds(c *control.Dir, name string, def int) (time.Duration, error) {
 	return time.Duration(min(n, 7*86400)) * time.Second, err
 }
 
-// destination finds where the mail for host goes; own says which addresses are
-// this machine's.
-func destination(ctx context.Context, dns resolver, own func() ([]netip.Addr, error), routes control.Map, host string) ([]exchanger, uint16, error) {
-	if to, ok := route(routes, host); ok {
+// attempt is one way to bring a message to its destination.
+type attempt struct {
+	addr netip.AddrPort
+	qmtp bool
+	// same means that the next attempt is the same address by SMTP, and other
+	// that it is the same host's address of the other kind: reasons not to
+	// wait long for this one.
+	same, other bool
+}
+
+// destination finds where the mail for host goes, the best way first; own says
+// which addresses are this machine's.
+func destination(ctx context.Context, dns resolver, own func() ([]netip.Addr, error), routes routes, host string) (list []attempt, err error) {
+	if to, ok := routes.find(host); ok {
 		// A relay that is this machine is the administrator's business:
 		// there may be another server behind the port.
-		list, err := relayAddrs(ctx, dns, to.host)
-		return list, to.port, err
+		addrs, err := relayAddrs(ctx, dns, to.host)
+		for _, x := range addrs {
+			list = append(list, attempt{addr: netip.AddrPortFrom(x.addr, to.port), qmtp: to.qmtp, other: x.other})
+		}
+		return list, err
 	}
-	list, err := exchangers(ctx, dns, host)
-	if err != nil && len(list) == 0 {
-		return nil, 0, err
+	all, err := exchangers(ctx, dns, host)
+	if err != nil && len(all) == 0 {
+		return nil, err
 	}
 	mine, ownErr := own()
 	if ownErr != nil {
-		return nil, 0, badSystem
+		return nil, badSystem
 	}
-	others := better(list, mine)
+	others := better(all, mine)
 	if len(others) == 0 {
 		if err != nil {
-			return nil, 0, err // a better exchanger may exist: nobody knows yet
+			return nil, err // a better exchanger may exist: nobody knows yet
 		}
-		return nil, 0, ambiguous
+		return nil, ambiguous
 	}
-	return others, smtpPort, nil
+	for _, x := range others {
+		if mxps(x.pref) {
+			list = append(list, attempt{addr: netip.AddrPortFrom(x.addr, qmtpPort), qmtp: true, same: true})
+		}
+		list = append(list, attempt{addr: netip.AddrPortFrom(x.addr, smtpPort), other: x.other})
+	}
+	return list, nil
 }
 
-// call connects to the first address that answers.
-func call(dead *tcpto.Table, list []exchanger, port uint16, timeout time.Duration) (*sys.FD, netip.Addr, error) {
-	for _, x := range list {
-		skip, known := dead.Dead(x.addr)
+// call connects to the first address that answers, and says which that is.
+func call(dead *tcpto.Table, list []attempt, timeout time.Duration) (conn *sys.FD, at int, err error) {
+	none := noConnection
+	if len(list) > 0 && list[0].qmtp && !list[0].same {
+		none = noQMTP // by qmtproutes, and by it alone
+	}
+	for i, to := range list {
+		host := to.addr.Addr()
+		skip, known := dead.Dead(host)
 		if skip {
 			continue
 		}
 		wait := timeout
-		if x.other {
+		if to.same || to.other {
 			wait /= 2
 		}
-		conn, err := connect(x.addr, port, wait)
+		conn, err := connect(host, to.addr.Port(), wait)
 		switch {
 		case errors.Is(err, errNoSocket):
-			return nil, x.addr, badSystem
+			return nil, i, badSystem
+		case err != nil && to.same: // only SMTP will show whether it is dead
 		case err == unix.ETIMEDOUT:
-			dead.TimedOut(x.addr)
+			dead.TimedOut(host)
 		case known:
-			dead.Answered(x.addr) // if only to refuse, tcpto_err in tcpto.c
+			dead.Answered(host) // if only to refuse, tcpto_err in tcpto.c
 		}
 		if err == nil {
-			return conn, x.addr, nil
+			return conn, i, nil
 		}
 	}
-	return nil, netip.Addr{}, noConnection
+	return nil, 0, none
 }

@@ -1,12 +1,17 @@
-// Package remote delivers a message by SMTP. qmail-remote is one delivery as a
-// process:
+// Package remote delivers a message by SMTP or QMTP. qmail-remote is one
+// delivery as a process:
 //
 //	argv  host sender recipient…        descriptor 0  the message
 //
-//	host ─ smtproutes ─▶ relay, or a literal  ─────────────┐
+//	host ─ smtproutes, qmtproutes ─▶ relay, or a literal ──┐
 //	     └ otherwise  ─▶ MX hosts by preference ─ A, AAAA ─┴▶ addresses
 //	address ─ dead lately? ─ connect ─▶ the first that answers
-//	session   220 HELO 250 MAIL 250 RCPT … DATA 354 message . 250 QUIT
+//	SMTP      220 HELO 250 MAIL 250 RCPT … DATA 354 message . 250 QUIT
+//	QMTP      message, sender, recipients; an answer for each recipient
+//
+// A server that does not greet, or does not like our name, has been told nothing
+// of the message: the next address is tried. From MAIL on, and with QMTP from
+// the first byte on, what happens with that server is the result.
 //
 // and a report on descriptor 1, of parts that end in NUL (qmail-remote(8)):
 //
@@ -59,6 +64,9 @@ const (
 	ambiguous    outcome = "DSorry. Although I'm listed as a best-preference MX or A for that host,\n" +
 		"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"
 	noConnection outcome = "ZSorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
+	// s/qmail's, which has qmtproutes, and the qmtpc patch's.
+	noQMTP  outcome = "ZSorry, I wasn't able to establish an QMTP connection. (#4.4.1)\n"
+	notQMTP outcome = "Zrecipient did not talk proper QMTP (#4.3.0)\n"
 )
 
 func noSuchHost(host string) outcome {

@@ -9,31 +9,44 @@ import (
 	"paperpath/mta/control"
 )
 
-const smtpPort = 25
+const (
+	smtpPort = 25
+	qmtpPort = 209
+)
 
-// relay is where control/smtproutes sends a host's mail.
+// routes are the lines of control/smtproutes and control/qmtproutes.
+type routes struct{ smtp, qmtp control.Map }
+
+// relay is where a line of them sends a host's mail.
 type relay struct {
 	host string
 	port uint16
+	qmtp bool
 }
 
-// route finds the line of smtproutes for host: that of the host itself, of
-// what follows one of its dots, dot included, the longest first, of "". ok is
-// false if there is none, or it says to use the DNS.
-func route(routes control.Map, host string) (to relay, ok bool) {
+// find finds the line for host: that of the host itself, of what follows one of
+// its dots, dot included, the longest first, of "". If both files have it,
+// qmtproutes counts. ok is false if there is none, or it says to use the DNS.
+func (r routes) find(host string) (to relay, ok bool) {
 	value := ""
 	for i := 0; i <= len(host); i++ {
-		if i == 0 || i == len(host) || host[i] == '.' {
-			if value, ok = routes.Get(host[i:]); ok {
-				break
-			}
+		if i > 0 && i < len(host) && host[i] != '.' {
+			continue
+		}
+		if value, ok = r.qmtp.Get(host[i:]); ok {
+			to = relay{port: qmtpPort, qmtp: true}
+			break
+		}
+		if value, ok = r.smtp.Get(host[i:]); ok {
+			to = relay{port: smtpPort}
+			break
 		}
 	}
 	if value == "" {
 		return relay{}, false
 	}
 	// HOST, HOST:PORT; ours: [ADDRESS]:PORT with the colons of IPv6 inside.
-	to = relay{host: value, port: smtpPort}
+	to.host = value
 	from := 0
 	if value[0] == '[' {
 		from = strings.IndexByte(value, ']') + 1

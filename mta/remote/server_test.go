@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 //	+ TEXT    sends TEXT alone, with Go's escapes
 //	<         reads a line
 //	.         reads up to and with CR LF . CR LF
+//	q         reads three netstrings, a QMTP package
 //	close     closes the connection
 //	reset     closes it with RST
 //	hang      does nothing until the client goes
@@ -103,6 +105,15 @@ func (s *server) play(c *net.TCPConn, play script) {
 				if end = line; err != nil {
 					break
 				}
+			}
+		case "q":
+			for range 3 {
+				size, _ := r.ReadString(':')
+				hear(size)
+				n, _ := strconv.Atoi(strings.TrimSuffix(size, ":"))
+				text := make([]byte, n+1)
+				n, _ = io.ReadFull(r, text)
+				hear(string(text[:n]))
 			}
 		case "close":
 			c.Close()

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net/netip"
@@ -17,48 +16,16 @@ import (
 //	Hello   220, HELO, 250
 //	Send    MAIL, RCPT …, DATA, the message, "."
 //	Quit    QUIT; the answer is not waited for
-//
-// Time is bounded twice. Each reply must be complete, and each part of the
-// message be taken, within the timeout; and the whole must be over within
-// three times the timeout and a second for every kilobyte of message, however
-// cleverly the other side drips.
 type Session struct {
-	conn    proc.File
-	r       *bufio.Reader
-	w       *bufio.Writer
-	partner string // as reports show it
-	timeout time.Duration
-	end     time.Time
-
-	text     []byte // of the last reply, until a report has shown it
-	critical bool   // the final dot may have arrived
-	deaf     bool   // the server would not take a command for one
+	*link
+	text []byte // of the last reply, until a report has shown it
+	deaf bool   // the server would not take a command for one
 }
 
 // NewSession begins a session on a connection to partner, with a server that
 // has said nothing yet.
 func NewSession(conn proc.File, partner netip.Addr, timeout time.Duration) *Session {
-	s := &Session{conn: conn, partner: partner.String(), timeout: timeout, end: time.Now().Add(3 * timeout)}
-	s.r = bufio.NewReaderSize(conn, 4<<10)
-	s.w = bufio.NewWriterSize(timedWriter{s}, 32<<10)
-	return s
-}
-
-// timedWriter gives every write to the connection its time.
-type timedWriter struct{ s *Session }
-
-func (t timedWriter) Write(b []byte) (int, error) {
-	s := t.s
-	s.end = s.end.Add(time.Duration(len(b)) * time.Second / 1024)
-	s.conn.SetWriteDeadline(s.soon())
-	return s.conn.Write(b)
-}
-
-func (s *Session) soon() time.Time {
-	if t := time.Now().Add(s.timeout); t.Before(s.end) {
-		return t
-	}
-	return s.end
+	return &Session{link: newLink(conn, partner, timeout)}
 }
 
 // command sends a line and returns the code of the reply.
@@ -234,11 +201,7 @@ func (s *Session) Quit() {
 
 func (s *Session) died() outcome {
 	s.deaf = true
-	duplicate := ""
-	if s.critical {
-		duplicate = "Possible duplicate! "
-	}
-	return outcome("ZConnected to " + s.partner + " but connection died. " + duplicate + "(#4.4.2)\n")
+	return s.link.died()
 }
 
 func (s *Session) outcome(before, after string) outcome {
