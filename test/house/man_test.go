@@ -140,3 +140,84 @@ func TestManualPagesNameWhatIsRead(t *testing.T) {
 		}
 	}
 }
+
+// documents are the pages of the C package that describe no program.
+var documents = []string{
+	"addresses.5", "dot-qmail.5", "envelopes.5", "maildir.5", "mbox.5", "qmail-control.5", "qmail-header.5", "qmail-log.5",
+	"qmail-users.5", "tcp-environ.5", "forgeries.7", "qmail.7", "qmail-limits.7", "qmail-command.8",
+}
+
+// foreign are pages that somebody else installs.
+var foreign = regexp.MustCompile(`^(getent|groupadd|passwd|ps|regex|resolv\.conf|shadow|stty|syslogd|systemctl|systemd|useradd)\.|\.[23]$`)
+
+// reference matches how both sets of macros name another page.
+var reference = regexp.MustCompile(`(?m)^\.(?:Xr|It Xr) (\S+) (\d)|^\.BR (\S+) "?\((\d)\)`)
+
+// Nobody is sent to a page that does not exist, and the original's are all there.
+func TestReferences(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(bin.Root(t), "man", "*.[1-9]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, f := range files {
+		have[filepath.Base(f)] = true
+	}
+	for _, name := range documents {
+		if !have[name] {
+			t.Errorf("there is no page %s", name)
+		}
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range reference.FindAllStringSubmatch(string(text), -1) {
+			name := strings.ReplaceAll(m[1]+m[3], `\-`, "-") + "." + m[2] + m[4]
+			if !have[name] && !foreign.MatchString(name) {
+				t.Errorf("%s sends its reader to %s, which does not exist", filepath.Base(f), name)
+			}
+		}
+	}
+}
+
+// Every line of qmail-send's log begins as qmail-log(5) has it.
+func TestLogPage(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(bin.Root(t), "man/qmail-log.5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := regexp.MustCompile(`[ "]+`).ReplaceAllString(plain(string(source)), " ")
+	files, err := filepath.Glob(filepath.Join(bin.Root(t), "mta/send/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	call := regexp.MustCompile(`log\.line\("([^"]+)"|warn\("([^"]+)"`)
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
+			begins := m[1]
+			if m[2] != "" {
+				begins = "warning: " + m[2]
+			}
+			if begins == "warning: " || begins == "alert: " {
+				continue // the text follows
+			}
+			found++
+			if !strings.Contains(page, "Li "+strings.TrimSpace(begins)) {
+				t.Errorf("%s: qmail-log(5) does not know %q", filepath.Base(f), begins)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d lines were found", found)
+	}
+}
