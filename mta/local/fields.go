@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"paperpath/internal/quote"
+	"paperpath/mta/mbox"
 )
 
 // fields are the lines that a delivery puts before a message, line feeds
@@ -19,25 +20,19 @@ type fields struct {
 // replaces the line feeds in them; here all control bytes but the tab go, with
 // which one could play tricks on whoever displays or parses the header.
 func newFields(to *Recipient, sender string, now time.Time) fields {
-	name := sender
-	if name == "" {
-		name = "MAILER-DAEMON"
-	}
 	return fields{
-		from: "From " + replace(name, '-', func(c byte) bool { return control(c) || c == ' ' || c == '\t' }) +
-			now.UTC().Format(" Mon Jan 02 15:04:05 2006\n"),
-		returnPath: "Return-Path: <" + replace(quote.Address(sender), '_', control) + ">\n",
-		delivered:  "Delivered-To: " + replace(to.Local+"@"+to.Host, '_', control) + "\n",
+		from:       mbox.FromLine(sender, now),
+		returnPath: "Return-Path: <" + visible(quote.Address(sender)) + ">\n",
+		delivered:  "Delivered-To: " + visible(to.Local+"@"+to.Host) + "\n",
 	}
 }
 
-func control(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
-
-func replace(s string, by byte, bad func(byte) bool) string {
+// visible replaces control bytes, but not the tab.
+func visible(s string) string {
 	b := []byte(s)
 	for i, c := range b {
-		if bad(c) {
-			b[i] = by
+		if c < ' ' && c != '\t' || c == 0x7f {
+			b[i] = '_'
 		}
 	}
 	return string(b)

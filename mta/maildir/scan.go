@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"paperpath/internal/fsys"
+	"paperpath/internal/strerr"
 )
 
 // staleAfter is how old a file in tmp/ must be, by its last access, to be
@@ -56,7 +57,7 @@ func Scan(fs fsys.FS, now time.Time) (list []Entry, err error) {
 	for _, sub := range []string{"new", "cur"} {
 		names, err := fs.List(sub)
 		if err != nil {
-			return nil, err
+			return nil, strerr.Unable("scan", "$MAILDIR/"+sub, err)
 		}
 		for _, name := range names {
 			if name[0] == '.' {

@@ -17,6 +17,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"iter"
 	"path"
 	"time"
 
@@ -56,17 +57,44 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Append appends a message to the mbox file name: head (the From line and the
-// fields that a delivery adds) as it is, then body, quoted, then the blank
-// line. When it returns nil the message is durable. After an error, which is
-// ErrLocked or an *Error, the file is what it was.
+// Message is one to append: Head (the From line and the fields that a delivery
+// adds) as it is, then Body, quoted, then the blank line.
+type Message struct {
+	Head []byte
+	Body io.Reader
+}
+
+// FromLine returns the line that begins a message: From SENDER DATE. Spaces
+// and control bytes in the sender, which may come from anybody, do not end it.
+func FromLine(sender string, at time.Time) string {
+	if sender == "" {
+		sender = "MAILER-DAEMON"
+	}
+	b := []byte("From " + sender)
+	for i := len("From "); i < len(b); i++ {
+		if b[i] <= ' ' || b[i] == 0x7f {
+			b[i] = '-'
+		}
+	}
+	return string(at.UTC().AppendFormat(b, " Mon Jan 02 15:04:05 2006\n"))
+}
+
+// Append appends a message to the mbox file name. When it returns nil the
+// message is durable. After an error, which is ErrLocked or an *Error, the file
+// is what it was.
 func Append(fs fsys.FS, name string, head []byte, body io.Reader) error {
+	return AppendAll(fs, name, func(yield func(Message, error) bool) { yield(Message{head, body}, nil) })
+}
+
+// AppendAll is Append for many messages, under one lock and with one sync: all
+// of them or none. An error that messages yields counts as one of reading.
+func AppendAll(fs fsys.FS, name string, messages iter.Seq2[Message, error]) error {
 	file, err := openLocked(fs, name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return appendMessage(fs, name, file, head, body)
+	return appendTo(fs, name, file, messages)
 }
 
 // openLocked opens the file and waits for its lock. A mail reader may have put
@@ -165,13 +193,13 @@ func lock(file fsys.File, within time.Duration) error {
 	return nil
 }
 
-// appendMessage appends to a locked file, or leaves it as it was.
-func appendMessage(fs fsys.FS, name string, file fsys.File, head []byte, body io.Reader) error {
+// appendTo appends to a locked file, or leaves it as it was.
+func appendTo(fs fsys.FS, name string, file fsys.File, messages iter.Seq2[Message, error]) error {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return &Error{Write, err}
 	}
-	err = write(file, size, head, body)
+	err = write(file, size, messages)
 	if err == nil && size == 0 { // it may be new
 		// A directory that cannot be read cannot be synced. Linux's journals
 		// commit a new name with the file; POSIX does not promise it.
@@ -185,8 +213,8 @@ func appendMessage(fs fsys.FS, name string, file fsys.File, head []byte, body io
 	return err
 }
 
-// write writes the message at the end of a file of the given size.
-func write(file fsys.File, size int64, head []byte, body io.Reader) error {
+// write writes messages at the end of a file of the given size.
+func write(file fsys.File, size int64, messages iter.Seq2[Message, error]) error {
 	w := bufio.NewWriterSize(file, blockSize)
 	torn, err := isTorn(file, size)
 	if err != nil {
@@ -195,9 +223,31 @@ func write(file fsys.File, size int64, head []byte, body io.Reader) error {
 	if torn {
 		w.WriteByte('\n')
 	}
-	w.Write(head)
-	q := quoter{w: w}
 	block := make([]byte, blockSize)
+	for m, err := range messages {
+		if err == nil {
+			w.Write(m.Head)
+			err = writeBody(w, m.Body, block)
+		} else {
+			err = &Error{Read, err}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err = w.Flush()
+	if err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		return &Error{Write, err}
+	}
+	return nil
+}
+
+// writeBody quotes a body and ends the message.
+func writeBody(w *bufio.Writer, body io.Reader, block []byte) error {
+	q := quoter{w: w}
 	for {
 		n, err := body.Read(block)
 		q.write(block[:n])
@@ -212,13 +262,6 @@ func write(file fsys.File, size int64, head []byte, body io.Reader) error {
 		}
 	}
 	q.end()
-	err = w.Flush()
-	if err == nil {
-		err = file.Sync()
-	}
-	if err != nil {
-		return &Error{Write, err}
-	}
 	return nil
 }
 

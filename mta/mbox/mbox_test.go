@@ -52,6 +52,53 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// The messages of one append are all there or none is.
+func TestAppendAll(t *testing.T) {
+	for _, old := range []string{"", "From a\n\nb\n\n", "From a\n\ntorn"} {
+		name := t.TempDir() + "/Mailbox"
+		fill(t, name, old)
+		cause := errors.New("cannot be opened")
+		for failAt := range 4 {
+			err := AppendAll(fsys.OS{}, name, func(yield func(Message, error) bool) {
+				for i := range 3 {
+					if i == failAt {
+						yield(Message{}, cause)
+						return
+					}
+					body := strings.Repeat("From "+strings.Repeat("x", i)+"\n", 20_000)
+					if !yield(Message{[]byte(head), strings.NewReader(body)}, nil) {
+						return
+					}
+				}
+			})
+			var failed *Error
+			if failAt < 3 && (!errors.As(err, &failed) || failed.Step != Read || failed.Err != cause) {
+				t.Errorf("%d: error %v", failAt, err)
+			}
+			if got := read(t, name); failAt < 3 && got != old {
+				t.Errorf("%d: %d bytes after an error, %d before", failAt, len(got), len(old))
+			} else if failAt == 3 && (err != nil || strings.Count(got, head) != 3 || !strings.HasPrefix(got, old)) {
+				t.Errorf("%d of 3 messages, %v", strings.Count(got, head), err)
+			}
+		}
+	}
+}
+
+func TestFromLine(t *testing.T) {
+	for sender, want := range map[string]string{
+		"":                "MAILER-DAEMON",
+		"a@b":             "a@b",
+		"\"a b\tc\"@d\ne": "\"a-b-c\"@d-e",
+		"\x7f\x00\xff":    "--\xff",
+	} {
+		want := "From " + want + " Wed Jan 03 01:05:34 1996\n"
+		at := time.Date(1996, 1, 3, 2, 5, 34, 9, time.FixedZone("", 3600))
+		if got := FromLine(sender, at); got != want {
+			t.Errorf("%q: %q, want %q", sender, got, want)
+		}
+	}
+}
+
 func TestNewFileIsPrivate(t *testing.T) {
 	name := t.TempDir() + "/Mailbox"
 	if err := Append(fsys.OS{}, name, nil, strings.NewReader("x")); err != nil {

@@ -5,6 +5,8 @@
 //	|bouncesaying TEXT [PROGRAM …]   back to the sender, if PROGRAM says so
 //	|except PROGRAM …                PROGRAM's answer turned round
 //	|preline PROGRAM …               PROGRAM with the mbox header in front
+//	|qreceipt ADDRESS                a notice of delivery, if one is asked for
+//	|qbiff                           a line on the user's terminal
 //
 // These programs are qmail-local's commands (qmail-command(8)): the message on
 // descriptor 0, its addresses in the environment, and the exit status says
@@ -13,6 +15,7 @@
 //	predate PROGRAM …                a Date field with the local time in front
 //	datemail …                       sendmail, with that
 //	mailsubj SUBJECT RECIPIENT …     a message with a subject
+//	maildir2mbox                     messages of a Maildir moved to an mbox
 package user
 
 import (
