@@ -42,42 +42,43 @@ func newIDs(root string) *ids {
 	return &ids{root: root, users: map[string]int{}, gids: map[string]int{}}
 }
 
-func (x *ids) account(name string) (uid, gid int, err error) {
+func (x *ids) account(name string) (uid, gid int, home string, err error) {
 	if x.root == "" {
 		a, err := sys.LookupAccount(name)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, "", err
 		}
-		return a.UID, a.GID, nil
+		return a.UID, a.GID, a.Home, nil
 	}
-	f, err := entry(x.root+"/etc/passwd", name)
+	f, err := entry(x.root+"/etc/passwd", name, 6)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, "", err
 	}
 	uid, err1 := strconv.Atoi(f[2])
 	gid, err2 := strconv.Atoi(f[3])
-	return uid, gid, errors.Join(err1, err2)
+	return uid, gid, f[5], errors.Join(err1, err2)
 }
 
 func (x *ids) group(name string) (int, error) {
 	if x.root == "" {
 		return sys.LookupGroup(name)
 	}
-	f, err := entry(x.root+"/etc/group", name)
+	f, err := entry(x.root+"/etc/group", name, 3)
 	if err != nil {
 		return 0, err
 	}
 	return strconv.Atoi(f[2])
 }
 
-// entry returns the fields of name's line in a passwd or group file.
-func entry(file, name string) ([]string, error) {
+// entry returns the fields, least of them or more, of name's line in a passwd or
+// group file.
+func entry(file, name string, least int) ([]string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Split(strings.TrimSpace(line), ":"); f[0] == name && len(f) >= 4 {
+		if f := strings.Split(strings.TrimSpace(line), ":"); f[0] == name && len(f) >= least {
 			return f, nil
 		}
 	}
@@ -89,7 +90,7 @@ func entry(file, name string) ([]string, error) {
 func (x *ids) of(owner string) (uid, gid int, err error) {
 	user, group, _ := strings.Cut(owner, ":")
 	uid, err = known(x.users, user, func(name string) (int, error) {
-		uid, _, err := x.account(name)
+		uid, _, _, err := x.account(name)
 		return uid, err
 	})
 	if err != nil {

@@ -176,6 +176,7 @@ func TestStaging(t *testing.T) {
 	}
 	check(t, dir, root, "HOME/control/me does not exist: run config-fast")
 	write(t, root+"/var/qmail/control/me", "host.test\n")
+	write(t, root+"/var/qmail/control/rcpthosts", "host.test\n")
 	check(t, dir, root)
 
 	before := photograph(t, root)
@@ -284,8 +285,12 @@ func link(t *testing.T, to, name string) {
 func TestDeviations(t *testing.T) {
 	dir, root := built(t), t.TempDir()
 	home := root + "/var/qmail"
+	named := func() {
+		write(t, home+"/control/me", "host.test\n")
+		write(t, home+"/control/rcpthosts", "host.test\n")
+	}
 	install(t, dir, root)
-	write(t, home+"/control/me", "host.test\n")
+	named()
 	check(t, dir, root)
 	remove := func(name string) {
 		if err := os.RemoveAll(name); err != nil {
@@ -300,6 +305,10 @@ func TestDeviations(t *testing.T) {
 			chmod(t, name, mode)
 		}
 	}
+	elsewhere := func(name string) {
+		remove(name)
+		link(t, t.TempDir(), name)
+	}
 	for _, c := range []struct {
 		name  string // of the file that is not as it should be
 		plant func(name string)
@@ -309,7 +318,14 @@ func TestDeviations(t *testing.T) {
 		{"HOME/queue/lock/trigger", remove, " does not exist"},
 		{"HOME/control/me", remove, " does not exist: run config-fast"},
 		{"ROOT/command/svscanboot", remove, " does not exist"},
+		{"HOME/control/rcpthosts", remove, " does not exist: qmail-smtpd would relay for everybody"},
 		{"HOME/supervise/qmail-qmqpd/run", remove, ""},
+		{"HOME/supervise/qmail-qmqpd/run", mode(0o644), " has wrong permissions: 0644, not 0755"},
+		{"HOME/rc", mode(0o700), ""},
+		{"HOME/rc", stray(0o755), ""},
+		{"HOME/bin/qmail-local", stray(0o711), " is not the one of this version"},
+		{"HOME/man/man8/qmail-local.8", stray(0o644), " is not the one of this version"},
+		{"HOME/queue/pid", elsewhere, " has wrong type: it is not a directory"},
 		{"HOME/queue/lock/trigger", stray(0o622), " has wrong type: it is not a fifo"},
 		{"HOME/queue/lock/trigger", mode(0o600), " has wrong permissions: 0600, not 0622"},
 		{"HOME/bin/qmail-lspawn", mode(0o755), " has wrong permissions: 0755, not 0700"},
@@ -335,7 +351,7 @@ func TestDeviations(t *testing.T) {
 		}
 		remove(name)
 		install(t, dir, root)
-		write(t, home+"/control/me", "host.test\n")
+		named()
 	}
 	check(t, dir, root)
 }

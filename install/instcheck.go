@@ -46,9 +46,8 @@ func instcheck(_ context.Context, env *proc.Env) error {
 	}
 	if !x.queueOnly {
 		a.checkStrangers(listed)
-		if me := x.root + x.home + "/control/me"; !exists(me) {
-			a.warn(me, " does not exist: run config-fast")
-		}
+		a.checkControl()
+		a.checkMount()
 	}
 	if x.bare > 0 {
 		a.say(fmt.Sprintf("%d things were not checked for their owner: accounts of another host, or not root", x.bare))
@@ -70,6 +69,32 @@ func exists(name string) bool {
 	return err == nil
 }
 
+// checkControl misses what config-fast makes.
+func (a *auditor) checkControl() {
+	dir := a.root + a.home + "/control/"
+	if !exists(dir + "me") {
+		a.warn(dir+"me", " does not exist: run config-fast")
+	} else if !exists(dir + "rcpthosts") {
+		a.warn(dir+"rcpthosts", " does not exist: qmail-smtpd would relay for everybody")
+	}
+}
+
+// checkMount looks for what makes a good mode worthless: /var is mounted so on some
+// hosts.
+func (a *auditor) checkMount() {
+	var fs unix.Statfs_t
+	dir := a.home + "/bin"
+	if a.root != "" || unix.Statfs(dir, &fs) != nil {
+		return
+	}
+	if fs.Flags&unix.ST_NOSUID != 0 {
+		a.warn(dir, " is on a file system that is mounted nosuid: qmail-queue has no rights")
+	}
+	if fs.Flags&unix.ST_NOEXEC != 0 {
+		a.warn(dir, " is on a file system that is mounted noexec: no program runs")
+	}
+}
+
 // checkAccounts looks at who the processes are kept apart by: as long as the ids
 // differ, no part of the mail system can touch another's files.
 func (a *auditor) checkAccounts() {
@@ -82,7 +107,7 @@ func (a *auditor) checkAccounts() {
 		}
 	}
 	for _, want := range accounts {
-		uid, gid, err := a.ids.account(want.name)
+		uid, gid, home, err := a.ids.account(want.name)
 		if err != nil {
 			a.accountProblem("account", want.name, err)
 			continue
@@ -97,15 +122,20 @@ func (a *auditor) checkAccounts() {
 		if g, err := a.ids.group(want.group); err == nil && g != gid {
 			a.warn(want.name, fmt.Sprintf(" has the group %d, not %d (%s)", gid, g, want.group))
 		}
+		if want.home != "" && home != a.home+want.home { // its .qmail files are looked for there
+			a.warn(want.name, " has the home "+strerr.Clean(home)+", not "+a.home+want.home)
+		}
 	}
 }
 
 func (a *auditor) accountProblem(what, name string, err error) {
-	if a.root != "" && errors.Is(err, sys.ErrNoAccount) {
-		return // the host that gets this will make it
+	switch {
+	case !errors.Is(err, sys.ErrNoAccount):
+		a.wrong++
+		a.env.Warn(strerr.Unable("find "+what, name, err))
+	case a.root == "": // else the host that gets this will make it
+		a.warn(what+" "+name, " does not exist")
 	}
-	a.wrong++
-	a.env.Warn(strerr.Unable("find "+what, name, err))
 }
 
 // check compares one thing.
@@ -113,7 +143,7 @@ func (a *auditor) check(it *item) {
 	name := a.root + it.Path
 	var st unix.Stat_t
 	stat := unix.Stat
-	if it.Kind == 'l' {
+	if it.Kind == 'l' || !it.Host && !a.mayLead(it) {
 		stat = unix.Lstat
 	}
 	err := stat(name, &st)
@@ -142,6 +172,8 @@ func (a *auditor) check(it *item) {
 		return
 	case it.Kind == 'f' && st.Size < it.Size:
 		a.warn(name, fmt.Sprintf(" has %d bytes, not %d", st.Size, it.Size))
+	case it.Kind == 's' && !a.isOurs(it, name):
+		a.warn(name, " is not the one of this version")
 	}
 	mode, uid, gid, err := a.want(it)
 	if err != nil {
@@ -158,14 +190,26 @@ func (a *auditor) check(it *item) {
 	}
 }
 
+// isOurs reports whether a program, page or script is as instpackage would make it.
+// Of programs an instcheck knows that lies beside others than those installed.
+func (a *auditor) isOurs(it *item, name string) bool {
+	if it.program == "" {
+		return same(name, it.text)
+	}
+	built, err := os.ReadFile(a.from + "/" + it.program)
+	return err != nil || same(name, built)
+}
+
 // own reports whether something is the administrator's to arrange: a setting, a
 // script of his, a directory around the qmail home.
 func (a *auditor) own(it *item) bool { return it.Kind == 'c' || it.Host && it.Kind == 'd' }
 
 // tolerable reports whether a mode that is not the table's is an administrator's and
-// gives nobody a right to change what root will run or read.
+// gives nobody a right to change what root will run or read. What root is to run must
+// be such that he can.
 func (a *auditor) tolerable(it *item, got uint32) bool {
-	return a.own(it) && got&0o6022 == 0
+	script := it.Kind == 'c' && it.Mode&0o100 != 0
+	return a.own(it) && got&0o6022 == 0 && !(script && got&0o100 == 0)
 }
 
 // checkStrangers looks for what instpackage has not made and no administrator

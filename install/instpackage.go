@@ -53,11 +53,6 @@ func instpackage(_ context.Context, env *proc.Env) error {
 		return proc.Permanent(fmt.Errorf("these programs are for %s, not for QMAILHOME: make install QMAILHOME=%s builds others",
 			layout.DefaultHome, x.home))
 	}
-	self, err := child.Self()
-	if err != nil {
-		return strerr.Unable("find", "my own program", err)
-	}
-	x.from = filepath.Dir(self)
 	list, err := x.items()
 	if err != nil {
 		return err
@@ -88,6 +83,11 @@ func begin(env *proc.Env) (*installer, error) {
 		x.root = strings.TrimRight(o.Arg, "/")
 	}
 	x.ids = newIDs(x.root)
+	self, err := child.Self()
+	if err != nil {
+		return nil, strerr.Unable("find", "my own program", err)
+	}
+	x.from = filepath.Dir(self)
 	switch rest := o.Rest(); {
 	case len(rest) == 1 && rest[0] == "queue-only":
 		x.queueOnly = true
@@ -174,10 +174,7 @@ func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool
 		if it.Host && it.Kind == 'd' {
 			return x.unpacked(it, name, st)
 		}
-		// The home or the queue may be elsewhere, on a disk of its own; where a link
-		// may stand for them only root can make one.
-		follow := it.Kind == 'd' && (it.Path == x.home || path.Dir(it.Path) == x.home)
-		return x.settle(it, name, follow, false)
+		return x.settle(it, name, x.mayLead(it), false)
 	}
 	switch it.Kind {
 	case 'd':
@@ -200,6 +197,12 @@ func (x *installer) putPlace(it *item, name string, st *unix.Stat_t, absent bool
 	}
 	x.count++
 	return x.settle(it, name, false, true)
+}
+
+// mayLead reports whether a link may stand for a directory: the home or the queue may
+// be elsewhere, on a disk of its own. Where they are only root can make a link.
+func (x *installer) mayLead(it *item) bool {
+	return it.Kind == 'd' && (it.Path == x.home || path.Dir(it.Path) == x.home)
 }
 
 func zeros(name string, size int64) error {

@@ -94,6 +94,7 @@ func TestOwners(t *testing.T) {
 		}
 	}
 	write(t, root+"/var/qmail/control/me", "host.test\n")
+	write(t, root+"/var/qmail/control/rcpthosts", "host.test\n")
 	check(t, dir, root)
 }
 
@@ -115,6 +116,7 @@ func TestUnpacked(t *testing.T) {
 		t.Errorf("%d %q, qmail-queue has mode %04o", status, said, got)
 	}
 	write(t, root+"/var/qmail/control/me", "host.test\n")
+	write(t, root+"/var/qmail/control/rcpthosts", "host.test\n")
 	check(t, dir, root)
 }
 
@@ -123,6 +125,7 @@ func TestOwnerDeviations(t *testing.T) {
 	dir, home := built(t), root+"/var/qmail"
 	install(t, dir, root)
 	write(t, home+"/control/me", "host.test\n")
+	write(t, home+"/control/rcpthosts", "host.test\n")
 	for _, c := range []struct {
 		plant, mend func()
 		want        []string
@@ -137,6 +140,9 @@ func TestOwnerDeviations(t *testing.T) {
 		{func() { write(t, root+"/etc/passwd", strings.Replace(passwd, ":7796:", ":7794:", 1)) },
 			func() { write(t, root+"/etc/passwd", passwd) },
 			append([]string{"qmails has the uid of qmailq, 7794"}, ownedBySend(t, home)...)},
+		{func() { write(t, root+"/etc/passwd", strings.Replace(passwd, "/var/qmail/alias", "/home/alias", 1)) },
+			func() { write(t, root+"/etc/passwd", passwd) },
+			[]string{"alias has the home /home/alias, not /var/qmail/alias"}},
 		{func() { write(t, root+"/etc/passwd", strings.Replace(passwd, ":7791:2108:", ":0:2107:", 1)) },
 			func() { write(t, root+"/etc/passwd", passwd) },
 			[]string{"qmaild is root", "qmaild has the group 2107, not 2108 (nofiles)"}},
