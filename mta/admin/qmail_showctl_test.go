@@ -47,7 +47,7 @@ func TestShowctl(t *testing.T) {
 	}
 	for _, want := range []string{
 		"qmail home directory: " + dir + ".\nuser-ext delimiter: -.\npaternalism (in decimal): 2.\n" +
-			"silent concurrency limit: 255.\nsubdirectory split: 23.\nuser ids: ",
+			"silent concurrency limit: 65000.\nsubdirectory split: 23.\nuser ids: ",
 		"\n\nbadmailfrom: (Default.) Any MAIL FROM is allowed.\n",
 		"\n\nbouncefrom: Bounce user name is .\n",
 		"\n\nbouncehost: (Default.) Bounce host name is mail.example.\n",

@@ -15,10 +15,10 @@ import (
 var DefaultHome = "/var/qmail"
 
 const (
-	Split = 23  // conf-split: queue subdirectories
-	Spawn = 255 // conf-spawn: deliveries at a time, whatever control files say
-	Break = '-' // conf-break: separates user and extension
-	Patrn = 002 // conf-patrn: write bits that a .qmail or home must not have
+	Split = 23    // conf-split: queue subdirectories
+	Spawn = 65000 // conf-spawn: deliveries at a time, whatever control files say
+	Break = '-'   // conf-break: separates user and extension
+	Patrn = 002   // conf-patrn: write bits that a .qmail or home must not have
 
 	Umask = 077 // of everything that delivers
 )

@@ -4,22 +4,25 @@ import (
 	"io"
 
 	"paperpath/mta/queue/store"
+	"paperpath/mta/spawn/delnum"
 )
 
 // A spawner is qmail-lspawn or qmail-rspawn as seen from here:
 //
-//	it says first   one byte: how many deliveries it can run
+//	it says first   how many deliveries it can run
 //	to it           number, "S/N" NUL, sender NUL, recipient NUL
 //	from it         number, K or Z or D, text, NUL
 //
-// number is one byte, the index in slots.
+// number is the index in slots; package delnum says how it is written.
 type spawner struct {
 	channel     channel
 	alive       bool
-	limit       int // its first byte
+	width       delnum.Width
+	limit       int // what it said first
 	concurrency int // ours, at most limit
 	used        int
 	slots       []*delivery
+	numbers     []int // the free ones, the next one last
 	to          io.Writer
 	from        io.Reader
 	commands    chan []byte // room for every slot: putting never waits
@@ -33,16 +36,53 @@ type delivery struct {
 	recipient string
 }
 
-func newSpawner(c channel, limit, concurrency int) *spawner {
-	sp := &spawner{
-		channel:  c,
-		alive:    true,
-		limit:    limit,
-		slots:    make([]*delivery, limit),
-		commands: make(chan []byte, limit),
+// meet hears how many deliveries a spawner can run and agrees with it on the
+// width of their numbers.
+func meet(c channel, to io.Writer, from io.Reader, concurrency int) (*spawner, error) {
+	sp := &spawner{channel: c, alive: true, width: delnum.Narrow, to: to, from: from}
+	var first [2]byte
+	switch n, _ := from.Read(first[:]); n {
+	case 0:
+		return nil, errNoSpawner
+	case 1:
+		sp.limit = int(first[0])
+	case 2: // patched for big concurrency: both in one write
+		sp.width = delnum.Wide
+		sp.limit = sp.width.Number(first[:])
+	}
+	if sp.width == delnum.Narrow && sp.limit == delnum.MaxNarrow {
+		if err := sp.askForWide(); err != nil {
+			return nil, err
+		}
+	}
+	sp.slots = make([]*delivery, sp.limit)
+	sp.commands = make(chan []byte, sp.limit)
+	for n := range sp.limit {
+		sp.numbers = append(sp.numbers, sp.limit-1-n) // small ones first
 	}
 	sp.setConcurrency(concurrency)
-	return sp
+	return sp, nil
+}
+
+// askForWide asks a spawner for numbers of two bytes. Nothing else has been
+// said yet, so that whatever comes until the next NUL is its answer.
+func (sp *spawner) askForWide() error {
+	if _, err := io.WriteString(sp.to, delnum.Question); err != nil {
+		return errNoSpawner
+	}
+	var answer []byte
+	for b := make([]byte, 1); ; answer = append(answer, b[0]) {
+		if n, _ := sp.from.Read(b); n < 1 || len(answer) > maxReport {
+			return errNoSpawner
+		}
+		if b[0] == 0 && len(answer) > 0 {
+			break
+		}
+	}
+	if limit, ok := delnum.ParseAnswer(string(answer[1:])); ok {
+		sp.width, sp.limit = delnum.Wide, limit
+	}
+	return nil
 }
 
 // setConcurrency reports whether that changed anything.
@@ -59,17 +99,16 @@ func (sp *spawner) free() bool { return sp.alive && sp.used < sp.concurrency }
 // the job's spawner has a free slot.
 func (s *scheduler) start(j *job, rec store.Record) {
 	sp := s.spawners[j.channel]
-	number := 0
-	for sp.slots[number] != nil {
-		number++
-	}
+	last := len(sp.numbers) - 1
+	number := sp.numbers[last]
+	sp.numbers = sp.numbers[:last]
 	s.started++
 	d := &delivery{j, s.started, rec.Pos, rec.Text}
 	j.refs++
 	sp.slots[number] = d
 	sp.used++
 
-	command := []byte{byte(number)}
+	command := sp.width.Append(nil, number)
 	command = append(command, j.id.Split()...)
 	command = append(command, 0)
 	command = append(command, senderFor(j.sender, d.recipient)...)
@@ -94,6 +133,7 @@ func (s *scheduler) report(c channel, number int, text string) {
 	}
 	d := sp.slots[number]
 	sp.slots[number] = nil
+	sp.numbers = append(sp.numbers, number)
 	sp.used--
 
 	verdict := byte(0)
@@ -140,6 +180,7 @@ const maxReport = 10000
 func (s *scheduler) readReports(c channel, r io.Reader) {
 	var buf [4096]byte
 	var partial []byte
+	width := s.spawners[c].width
 	type report struct {
 		number int
 		text   string
@@ -153,8 +194,8 @@ func (s *scheduler) readReports(c channel, r io.Reader) {
 		var reports []report
 		for _, b := range buf[:n] {
 			switch {
-			case b == 0 && len(partial) > 0:
-				reports = append(reports, report{int(partial[0]), string(partial[1:])})
+			case b == 0 && len(partial) >= int(width):
+				reports = append(reports, report{width.Number(partial), string(partial[width:])})
 				partial = partial[:0]
 			case len(partial) < maxReport:
 				partial = append(partial, b)

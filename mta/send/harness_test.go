@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"paperpath/mta/control"
 	"paperpath/mta/queue/accept"
 	"paperpath/mta/queue/store"
+	"paperpath/mta/spawn/delnum"
 )
 
 // house is a qmail-send with its partners around it: spawners that deliver to
@@ -86,7 +88,16 @@ var usual = controls{"me": "here.example\n", "locals": "here.example\n"}
 // open starts a qmail-send on the queue fs. Recipients beginning with "fail"
 // fail, "defer" are deferred, those with "once" in them are at first, all
 // others succeed.
-func open(t *testing.T, fs fsys.FS, c controls) *house {
+func open(t *testing.T, fs fsys.FS, c controls) *house { return openWith(t, fs, c, oldSpawners) }
+
+// What the spawners say first.
+var (
+	oldSpawners     = []byte{120}
+	ourSpawners     = []byte{delnum.MaxNarrow}
+	patchedSpawners = []byte{300 & 0xff, 300 >> 8}
+)
+
+func openWith(t *testing.T, fs fsys.FS, c controls, first []byte) *house {
 	var deferred sync.Map
 	h := &house{
 		t: t, fs: fs, log: &proctest.Buffer{},
@@ -137,7 +148,7 @@ func open(t *testing.T, fs fsys.FS, c controls) *house {
 		theirs = append(theirs, to)
 		ours = append(ours, from)
 		partnersEnded.Go(func() {
-			h.spawner(toR, fromW)
+			h.spawner(toR, fromW, first)
 			toR.Close()
 			fromW.Close()
 		})
@@ -190,12 +201,12 @@ func (h *house) control(t *testing.T, name, text string) {
 }
 
 // spawner is a qmail-lspawn that says what verdict says.
-func (h *house) spawner(in, out *sys.FD) {
-	out.Write([]byte{120})
+func (h *house) spawner(in, out *sys.FD, first []byte) {
+	out.Write(first)
 	r := bufio.NewReader(in)
+	number := make([]byte, len(first))
 	for {
-		number, err := r.ReadByte()
-		if err != nil {
+		if _, err := io.ReadFull(r, number); err != nil {
 			return
 		}
 		var field [3]string
@@ -206,9 +217,14 @@ func (h *house) spawner(in, out *sys.FD) {
 			}
 			field[i] = strings.TrimSuffix(s, "\x00")
 		}
+		if field[0] == delnum.Ask {
+			out.Write([]byte("\xff" + delnum.Answer(300) + "\x00"))
+			number = make([]byte, delnum.Wide)
+			continue
+		}
 		body, err := fsys.ReadFile(h.fs, "mess/"+field[0], 1<<20)
 		if err != nil {
-			out.Write(append([]byte{number}, "Zqmail-spawn unable to open message. (#4.3.0)\n\x00"...))
+			out.Write(append(slices.Clone(number), "Zqmail-spawn unable to open message. (#4.3.0)\n\x00"...))
 			continue
 		}
 		report := h.verdict(field[2])
@@ -221,7 +237,7 @@ func (h *house) spawner(in, out *sys.FD) {
 			h.delivered = append(h.delivered, delivered{field[2], field[1], string(body), calls(h.fs)})
 		}
 		h.mu.Unlock()
-		out.Write(append(append([]byte{number}, report...), 0))
+		out.Write(append(append(slices.Clone(number), report...), 0))
 	}
 }
 

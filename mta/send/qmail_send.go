@@ -150,12 +150,10 @@ var errNoSpawner = errors.New("hath the daemon spawn no fire?")
 // connect makes the acquaintance of the partners.
 func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, error)) error {
 	for c := range channels {
-		var first [1]byte
-		if n, _ := p.from[c].Read(first[:]); n < 1 {
-			return errNoSpawner
+		var err error
+		if s.spawners[c], err = meet(c, p.to[c], p.from[c], s.settings.concurrency[c]); err != nil {
+			return err
 		}
-		s.spawners[c] = newSpawner(c, int(first[0]), s.settings.concurrency[c])
-		s.spawners[c].to, s.spawners[c].from = p.to[c], p.from[c]
 	}
 	cleaner := &cleaner{w: p.toClean, r: bufio.NewReader(p.fromClean), died: func() {
 		s.post(func() { s.lost("qmail-clean") })

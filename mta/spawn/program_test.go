@@ -11,6 +11,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
+	"paperpath/mta/spawn/delnum"
 	"paperpath/mta/users"
 )
 
@@ -256,7 +257,7 @@ func TestRemoteDelivery(t *testing.T) {
 	}
 	// Many at once, each under its own number.
 	var commands []string
-	for n := range limit {
+	for n := range delnum.MaxNarrow {
 		commands = append(commands, command4(byte(n), "1/24", "", strconv.Itoa(n)+"@x"))
 	}
 	reports := talk(t, testSpawner(home, r), commands...)
@@ -265,7 +266,7 @@ func TestRemoteDelivery(t *testing.T) {
 			t.Errorf("%q", report)
 		}
 	}
-	if len(reports) != limit {
+	if len(reports) != delnum.MaxNarrow {
 		t.Errorf("%d reports", len(reports))
 	}
 	r.argv0, r.path, r.vars = "no-such-program", "", proc.Vars{"PATH=" + home}

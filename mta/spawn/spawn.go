@@ -7,8 +7,8 @@
 //	D file \0 sender \0 recipient \0
 //	                                 D verdict text \0
 //
-// D is one byte, the delivery's number, chosen by qmail-send; file is the
-// message's name below queue/mess; the verdict is K (delivered), Z (try again)
+// D is the delivery's number, chosen by qmail-send, of one byte or two, see
+// package delnum; file is the message's name below queue/mess; the verdict is K (delivered), Z (try again)
 // or D (never). Reports come in the order in which deliveries end (spawn.c).
 //
 //	command → checked, message opened → deliverer → report
@@ -24,19 +24,17 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/child"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 	"paperpath/mta/layout"
+	"paperpath/mta/spawn/delnum"
 )
 
 const (
-	// limit is what a delivery number of one byte can count to. (The C
-	// programs say 120; qmail-send takes the smaller of this and its control
-	// files.)
-	limit = layout.Spawn
-
 	// fieldSize bounds each string of a command, far above any address that
 	// qmail-queue takes.
 	fieldSize = 64 << 10
@@ -71,16 +69,23 @@ type spawner struct {
 	owner uint32  // whose the message files are
 	with  deliverer
 
+	limit int // deliveries at a time, if qmail-send has numbers for them
+
 	running sync.WaitGroup
 
-	mu   sync.Mutex
-	used [limit]bool
-	out  proc.File // nil once qmail-send does not listen any more
+	mu    sync.Mutex
+	width delnum.Width
+	used  []bool    // by number, as many as width has
+	out   proc.File // nil once qmail-send does not listen any more
 }
 
 // newSpawner checks what it can before the first command.
 func newSpawner(env *proc.Env) (*spawner, error) {
-	s := &spawner{queue: fsys.OS{Root: layout.Home(env.Vars) + "/queue/mess"}, out: env.Files[1]}
+	s := &spawner{
+		queue: fsys.OS{Root: layout.Home(env.Vars) + "/queue/mess"},
+		out:   env.Files[1],
+		limit: room(),
+	}
 	info, err := s.queue.Stat(".")
 	if err != nil || !info.IsDir() {
 		return nil, proc.Exit(proc.StatusTemporary) // in silence, as ever
@@ -103,18 +108,32 @@ func unknown(kind, name string) error {
 	return proc.Verbatim(proc.StatusTemporary, "fatal: unable to find "+kind+" "+name)
 }
 
+// room is how many deliveries the limit of open files has room for: each has
+// the message and a pipe. (The runtime has raised the soft limit to the hard
+// one.)
+func room() int {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return delnum.MaxNarrow
+	}
+	const each, others = 2, 100
+	n := min(files.Cur, each*layout.Spawn+others)
+	return max((int(n)-others)/each, delnum.MaxNarrow)
+}
+
 // serve announces itself, reads commands until the end of in, and waits for
 // what it has begun. An error of the input is its end.
 func (s *spawner) serve(in proc.File) {
-	s.write([]byte{limit})
-	var c command
+	s.width, s.used = delnum.Narrow, make([]bool, delnum.MaxNarrow)
+	s.write([]byte{delnum.MaxNarrow})
+	c := command{width: s.width}
 	buf := make([]byte, 1024)
 	for {
 		n, err := in.Read(buf)
 		for _, b := range buf[:n] {
 			if c.add(b) {
 				s.execute(&c)
-				c = command{}
+				c = command{width: s.width}
 			}
 		}
 		if err != nil {
@@ -126,8 +145,8 @@ func (s *spawner) serve(in proc.File) {
 
 // A command is being read: the number, then three strings.
 type command struct {
-	number  byte
-	started bool
+	width   delnum.Width
+	number  []byte
 	fields  [3][]byte // file, sender, recipient
 	at      int       // the field being read
 	tooLong bool
@@ -136,8 +155,8 @@ type command struct {
 // add takes the next byte and reports whether the command is complete.
 func (c *command) add(b byte) bool {
 	switch {
-	case !c.started:
-		c.number, c.started = b, true
+	case len(c.number) < int(c.width):
+		c.number = append(c.number, b)
 	case b == 0:
 		c.at++
 	case len(c.fields[c.at]) == fieldSize:
@@ -150,8 +169,12 @@ func (c *command) add(b byte) bool {
 
 // execute begins the delivery, or says why not (docmd in spawn.c).
 func (s *spawner) execute(c *command) {
-	number := c.number // c is used again
-	d, refusal := s.check(c)
+	number := c.width.Number(c.number)
+	if c.asksForWide() {
+		s.widen()
+		return
+	}
+	d, refusal := s.check(c, number)
 	if refusal != "" {
 		s.report(number, refusal)
 		return
@@ -167,14 +190,29 @@ func (s *spawner) execute(c *command) {
 	})
 }
 
-func (s *spawner) check(c *command) (d *delivery, refusal string) {
+// asksForWide reports whether the command is delnum.Question.
+func (c *command) asksForWide() bool {
+	return c.width == delnum.Narrow && c.number[0] == delnum.MaxNarrow &&
+		string(c.fields[0]) == delnum.Ask && len(c.fields[1]) == 0 && len(c.fields[2]) == 0
+}
+
+// widen says so and takes numbers of two bytes from now on.
+func (s *spawner) widen() {
+	s.report(delnum.MaxNarrow, delnum.Answer(s.limit))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.width = delnum.Wide
+	s.used = append(s.used, make([]bool, s.limit-len(s.used))...)
+}
+
+func (s *spawner) check(c *command, number int) (d *delivery, refusal string) {
 	file, recipient := string(c.fields[0]), string(c.fields[2])
 	switch {
 	case c.tooLong:
 		return nil, "Zqmail-spawn out of memory. (#4.3.0)\n"
-	case int(c.number) >= limit:
+	case number >= len(s.used):
 		return nil, "ZInternal error: delnum too big. (#4.3.5)\n"
-	case s.inUse(c.number):
+	case s.inUse(number):
 		return nil, "ZInternal error: delnum in use. (#4.3.5)\n"
 	case strings.Trim(file, "0123456789/") != "" || strings.HasPrefix(file, "/"):
 		return nil, "DInternal error: messid has nonnumerics. (#5.3.5)\n"
@@ -194,13 +232,13 @@ func (s *spawner) check(c *command) (d *delivery, refusal string) {
 	return &delivery{message, string(c.fields[1]), recipient, at}, ""
 }
 
-func (s *spawner) inUse(number byte) bool {
+func (s *spawner) inUse(number int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used[number]
 }
 
-func (s *spawner) setUsed(number byte, used bool) {
+func (s *spawner) setUsed(number int, used bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used[number] = used
@@ -227,9 +265,11 @@ func (s *spawner) open(file string) (message fsys.File, refusal string) {
 }
 
 // report writes a report, whole.
-func (s *spawner) report(number byte, report string) {
-	b := make([]byte, 0, len(report)+2)
-	b = append(b, number)
+func (s *spawner) report(number int, report string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := make([]byte, 0, len(report)+3)
+	b = s.width.Append(b, number)
 	b = append(b, report...)
 	s.write(append(b, 0))
 }
@@ -237,8 +277,6 @@ func (s *spawner) report(number byte, report string) {
 // write writes to qmail-send. Without a listener the deliveries go on: they
 // are under way.
 func (s *spawner) write(b []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.out == nil {
 		return
 	}
