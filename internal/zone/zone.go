@@ -2,11 +2,13 @@
 package zone
 
 import (
+	"io"
 	"os"
 	"strings"
 	"time"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/sys"
 )
 
 // Of returns the time zone that $TZ names, the system's without one, as
@@ -22,7 +24,7 @@ func Of(vars proc.Vars) *time.Location {
 		return time.UTC
 	}
 	if strings.HasPrefix(name, "/") {
-		data, err := os.ReadFile(name)
+		data, err := read(name)
 		if err != nil {
 			return time.UTC
 		}
@@ -38,6 +40,20 @@ func Of(vars proc.Vars) *time.Location {
 		return loc
 	}
 	return time.UTC
+}
+
+// maxFile is many times the size of any zone's file; $TZ may name another one.
+const maxFile = 1 << 20
+
+// read reads a file without the runtime's poller, for which a process may lack the
+// descriptors.
+func read(name string) ([]byte, error) {
+	f, err := sys.Open(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
 // ruleData returns a zone file (RFC 8536) of version 2 with one transition, at
