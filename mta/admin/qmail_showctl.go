@@ -78,6 +78,7 @@ var others = []file{
 	{"holdremote", 'n', "0", "Remote deliveries are held unless this is 0: ", ""},
 	moreBadRecipients,
 	{"qmtproutes", 'l', "", "QMTP route: ", ""},
+	{"rejectmultibounce", 'n', "0", "Bounces to more than one recipient are refused unless this is 0: ", ""},
 	{"rejectrelaytest", 'n', "0", "Recipients that test for an open relay are refused unless this is 0: ", ""},
 }
 

@@ -31,6 +31,11 @@ func (s *session) data(string) error {
 		s.reply("503 RCPT first (#5.5.1)")
 		return nil
 	}
+	if s.rejectMultiBounce && s.sender == "" && len(s.recipients) > 1 {
+		// One message went out from one sender, so one recipient has a bounce.
+		s.reply("550 sorry, bounce messages should have a single envelope recipient (#5.7.1)")
+		return nil
+	}
 	s.seenMail = false
 	m, err := s.open()
 	if err != nil {

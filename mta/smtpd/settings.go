@@ -27,6 +27,7 @@ type settings struct {
 	badRcptTo          badList
 	moreBadRcptTo      *rcpthosts.More
 	rejectRelayTest    bool
+	rejectMultiBounce  bool
 
 	faults []error // patterns that cannot be understood, and are left out
 }
@@ -111,6 +112,11 @@ func (set *settings) read(fs fsys.FS) (err error) {
 		return err
 	}
 	set.rejectRelayTest = test != 0
+	multi, err := dir.Int("rejectmultibounce", 0)
+	if err != nil {
+		return err
+	}
+	set.rejectMultiBounce = multi != 0
 	set.moreBadRcptTo, err = rcpthosts.OpenMore(fs, "control/morebadrcptto.cdb")
 	return err
 }
