@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,10 +37,11 @@ type script string
 
 // server plays a script to its one client.
 type server struct {
-	port  int
-	done  chan struct{}
-	mu    sync.Mutex
-	heard strings.Builder
+	port   int
+	called atomic.Bool
+	done   chan struct{}
+	mu     sync.Mutex
+	heard  strings.Builder
 }
 
 // Heard waits for the end of the connection and returns all that was read.
@@ -61,6 +63,10 @@ func serve(t *testing.T, address string, play script) *server {
 	if err != nil {
 		t.Skipf("no listener on %s: %v", address, err)
 	}
+	return serveOn(t, l, play)
+}
+
+func serveOn(t *testing.T, l net.Listener, play script) *server {
 	t.Cleanup(func() { l.Close() })
 	s := &server{port: l.Addr().(*net.TCPAddr).Port, done: make(chan struct{})}
 	go func() {
@@ -69,6 +75,7 @@ func serve(t *testing.T, address string, play script) *server {
 		if err != nil {
 			return
 		}
+		s.called.Store(true)
 		defer c.Close()
 		s.play(c.(*net.TCPConn), play)
 	}()
