@@ -19,6 +19,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"time"
 
 	"paperpath/internal/line"
@@ -37,6 +38,27 @@ const (
 type dialogue struct {
 	in  *bufio.Reader
 	out *bufio.Writer
+}
+
+// start joins a dialogue to the client.
+func (d *dialogue) start(in io.Reader, out io.Writer, inSize, outSize int) {
+	d.out = bufio.NewWriterSize(out, outSize)
+	d.in = bufio.NewReaderSize(flushing{in, d.out}, inSize)
+}
+
+// flushing sends the answers when there is nothing more to read for now, be it in
+// the middle of a command: its end may come only after them. It ends the
+// conversation if nobody reads them any more.
+type flushing struct {
+	io.Reader
+	out *bufio.Writer
+}
+
+func (f flushing) Read(b []byte) (int, error) {
+	if err := f.out.Flush(); err != nil {
+		return 0, err
+	}
+	return f.Reader.Read(b)
 }
 
 // timed gives every read and write its own deadline.
@@ -78,14 +100,10 @@ func (d *dialogue) list(l ...string) { // a multi-line answer's lines
 // errEnd ends a conversation that has been said good-bye to.
 var errEnd = errors.New("end")
 
-// serve obeys commands until one of them, or the client, ends the conversation.
-// Answers are sent when the client has nothing more to say for now. The slice
-// that a command gets is its own.
+// serve obeys commands until one of them, or the client, ends the conversation. The
+// slice that a command gets is its own.
 func (d *dialogue) serve(do func(verb string, arg []byte) error) {
 	for {
-		if d.in.Buffered() == 0 && d.out.Flush() != nil {
-			return
-		}
 		text, err := line.Read(d.in, '\n', maxLine)
 		if err == line.ErrTooLong {
 			d.err("line too long")

@@ -252,6 +252,43 @@ func TestPop3dTwoAtOnce(t *testing.T) {
 	}
 }
 
+// Answers do not wait for the rest of the next command.
+func TestPop3dAnswersInTheMiddleOfACommand(t *testing.T) {
+	say, quit := dial(t, drop(t))
+	for _, part := range []string{"NOOP\r\nNO", "OP\r\nLAS", "T\r\n"} {
+		if got := say(part); !strings.HasPrefix(got, "+OK") {
+			t.Errorf("%q: %q", part, got)
+		}
+	}
+	quit()
+}
+
+// A client that sends and sends, and reads no more, is served no more.
+func TestPop3dNobodyReads(t *testing.T) {
+	in, to, err1 := sys.Pipe()
+	from, out, err2 := sys.Pipe()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	defer in.Close()
+	defer out.Close()
+	from.Close()
+	go func() {
+		defer to.Close()
+		for range 100_000 {
+			if _, err := to.Write([]byte("NOOP\r\nNO")); err != nil {
+				return
+			}
+		}
+	}()
+	sys.IgnoreSIGPIPE()
+	program := proc.Program{Name: QmailPop3d.Name, Run: transact}
+	proctest.Run(&program, proctest.Case{Args: []string{drop(t)}, Files: map[int]proc.File{0: in, 1: out}})
+	if n, err := in.Read(make([]byte, 1)); n == 0 {
+		t.Errorf("all commands were read: %v", err)
+	}
+}
+
 // dial starts a session that is talked to line by line.
 func dial(t *testing.T, dir string) (say func(string) string, quit func() string) {
 	t.Helper()

@@ -32,8 +32,7 @@ func pop3d(ctx context.Context, env *proc.Env) error {
 // always a success.
 func transact(_ context.Context, env *proc.Env) error {
 	s := &mailbox{}
-	s.in = bufio.NewReaderSize(timed{env.Files[0]}, 512)
-	s.out = bufio.NewWriterSize(timed{env.Files[1]}, 16<<10)
+	s.start(timed{env.Files[0]}, timed{env.Files[1]}, 512, 16<<10)
 	if err := s.open(env); err != "" {
 		s.err(err)
 		s.out.Flush()

@@ -1,7 +1,6 @@
 package pop3
 
 import (
-	"bufio"
 	"context"
 	"os"
 	"strconv"
@@ -22,8 +21,7 @@ const statusEnd = proc.Exit(1)
 func popup(_ context.Context, env *proc.Env) error {
 	sys.IgnoreSIGPIPE()
 	p := &popupSession{env: env}
-	p.in = bufio.NewReaderSize(byByte{timed{env.Files[0]}}, 128)
-	p.out = bufio.NewWriterSize(timed{env.Files[1]}, 512)
+	p.start(byByte{timed{env.Files[0]}}, timed{env.Files[1]}, 128, 512)
 	if len(env.Args) < 3 {
 		p.err("usage: popup hostname subprogram")
 		p.out.Flush()
