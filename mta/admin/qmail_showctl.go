@@ -74,6 +74,7 @@ var others = []file{
 	{"bouncemaxbytes", 'n', "", "Of a message that bounces go back at most ", " bytes."},
 	{"concurrencyincoming", 'n', "", "Concurrency of incoming SMTP is ", ""},
 	{"defaultdelivery", 'l', "", "Delivery instructions without .qmail: ", ""},
+	{"extraqueue", 'l', "", "Every message also goes to ", "."},
 	{"holdlocal", 'n', "0", "Local deliveries are held unless this is 0: ", ""},
 	{"holdremote", 'n', "0", "Remote deliveries are held unless this is 0: ", ""},
 	moreBadRecipients,

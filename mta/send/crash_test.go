@@ -102,13 +102,19 @@ func belongs(messages []*sent, d delivered) error {
 // INTERNALS knows.
 func states(fs *crashfs.FS) error {
 	exists := func(name string) bool { _, err := fs.Stat(name); return err == nil }
-	todo, err := store.List(fs, "todo")
+	form, err := store.FindForm(fs)
 	if err != nil {
 		return err
 	}
-	for _, id := range todo {
-		if !exists(id.Mess()) {
-			return fmt.Errorf("%s without message", id.Todo())
+	for _, dir := range form.TodoDirs() {
+		todo, err := store.List(fs, dir)
+		if err != nil {
+			return err
+		}
+		for _, id := range todo {
+			if !exists(id.Mess()) {
+				return fmt.Errorf("%s without message", form.Todo(id))
+			}
 		}
 	}
 	for _, dir := range store.Subdirs("info") {
@@ -117,7 +123,7 @@ func states(fs *crashfs.FS) error {
 			return err
 		}
 		for _, id := range ids {
-			if exists(id.Todo()) {
+			if exists(form.Todo(id)) {
 				continue // S4
 			}
 			if !exists(id.Mess()) {
@@ -161,7 +167,11 @@ func (h *house) awaitFinished(what string) {
 }
 
 func (h *house) noMessages() bool {
-	for _, dir := range append(store.Subdirs("info"), "todo") {
+	form, err := store.FindForm(h.fs)
+	if err != nil {
+		return false
+	}
+	for _, dir := range append(store.Subdirs("info"), form.TodoDirs()...) {
 		if ids, err := store.List(h.fs, dir); err != nil || len(ids) > 0 {
 			return false
 		}

@@ -24,6 +24,7 @@ type finish struct {
 // then says "remove N" once more removes that.
 type finisher struct {
 	fs       fsys.FS
+	form     store.Form
 	log      *logger
 	clock    func() time.Time
 	cleaner  *cleaner
@@ -52,13 +53,13 @@ const pauseEnds = 50 * time.Millisecond
 // maxBounces is how many bounces are injected at the same time.
 const maxBounces = 4
 
-func newFinisher(fs fsys.FS, log *logger, clock func() time.Time, c *cleaner, in *injector, again func(store.ID, int64)) *finisher {
+func newFinisher(fs fsys.FS, form store.Form, log *logger, clock func() time.Time, c *cleaner, in *injector, again func(store.ID, int64)) *finisher {
 	dirty := map[string]bool{} // nobody knows what an earlier qmail-send did
 	for _, dir := range slices.Concat(store.Subdirs("local"), store.Subdirs("remote")) {
 		dirty[dir] = true
 	}
 	return &finisher{
-		fs: fs, log: log, clock: clock, cleaner: c, injector: in, again: again,
+		fs: fs, form: form, log: log, clock: clock, cleaner: c, injector: in, again: again,
 		work:      newMailbox[finish](),
 		delivered: newMailbox[store.ID](),
 		injected:  make(chan struct{}, maxBounces),
@@ -125,13 +126,13 @@ func (f *finisher) end(work []finish) {
 	// before mess/N goes: else a cut brings them back, to another message that
 	// has the number by then.
 	dirs := f.takeDirty()
-	dirs["todo"] = true
 	for _, w := range work {
 		switch {
 		case w.corrupt != "":
 			f.hold(w.id, w.corrupt)
 		case w.swept:
 			f.log.line("end msg ", w.id.String())
+			dirs[f.form.TodoDir(w.id)] = true
 			ended = append(ended, w.id)
 		case f.ready(w.id):
 			f.log.line("end msg ", w.id.String())
@@ -140,6 +141,7 @@ func (f *finisher) end(work []finish) {
 				f.again(w.id, sleepSysfail)
 				continue
 			}
+			dirs[f.form.TodoDir(w.id)] = true
 			dirs[w.id.Dir("info")] = true
 			ended = append(ended, w.id)
 		}
@@ -199,7 +201,7 @@ func (f *finisher) removeTodo(ids []store.ID) (left []store.ID) {
 	work := make([]finish, 0, len(ids))
 	for i, id := range ids {
 		if answers[i] != store.CleanOK {
-			f.log.line("warning: qmail-clean unable to clean up ", id.Todo())
+			f.log.line("warning: qmail-clean unable to clean up ", f.form.Todo(id))
 			left = append(left, id)
 			continue
 		}
@@ -261,7 +263,7 @@ func (f *finisher) ready(id store.ID) bool {
 	}{
 		// Still a list: the scheduler knows and will come again. The info
 		// gone: it came twice.
-		{id.Local(), false}, {id.Remote(), false}, {id.Todo(), false}, {id.Info(), true},
+		{id.Local(), false}, {id.Remote(), false}, {f.form.Todo(id), false}, {id.Info(), true},
 	} {
 		switch _, err := f.fs.Stat(want.name); {
 		case err != nil && !errors.Is(err, syscall.ENOENT):
@@ -360,7 +362,7 @@ func (f *finisher) ownerless(id store.ID) bool {
 		return false
 	}
 	// In this order: info/N is there before todo/N goes.
-	for _, name := range [...]string{id.Todo(), id.Info()} {
+	for _, name := range [...]string{f.form.Todo(id), id.Info()} {
 		if _, err := f.fs.Stat(name); !errors.Is(err, syscall.ENOENT) {
 			return false
 		}

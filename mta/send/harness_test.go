@@ -68,6 +68,14 @@ func emptyQueue() *crashfs.FS {
 	return fs
 }
 
+// bigTodoQueue is one of the big-todo patch.
+func bigTodoQueue() *crashfs.FS {
+	fs := crashfs.New(append(queueDirs(), slices.Concat(store.Subdirs("todo"), store.Subdirs("intd"))...)...)
+	fs.Now = time.Now
+	fs.Reuse = true
+	return fs
+}
+
 // controls are files of the control directory.
 type controls map[string]string
 
@@ -130,7 +138,11 @@ func openWith(t *testing.T, fs fsys.FS, c controls, first []byte) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.s = newScheduler(fs, dir, settings, &logger{w: h.log}, time.Now)
+	form, err := store.FindForm(fs)
+	for err != nil { // a fault; supervise starts qmail-send anew
+		form, err = store.FindForm(fs)
+	}
+	h.s = newScheduler(fs, form, dir, settings, &logger{w: h.log}, time.Now)
 	var p partners
 	var theirs, ours []*sys.FD // what the partners read, what qmail-send reads
 	pipe := func() (r, w *sys.FD) {
@@ -289,8 +301,12 @@ func (q *queued) Close() string {
 
 // putIn queues a message as qmail-queue does.
 func putIn(fs fsys.FS, body, envelope string) error {
+	form, err := store.FindForm(fs)
+	if err != nil {
+		return err
+	}
 	client := accept.Client{UID: 7791, PID: 4711, By: "for bounce", Time: time.Now()}
-	return accept.Accept(fs, client, strings.NewReader(body), strings.NewReader(envelope+"\x00"))
+	return accept.Accept(accept.Queue{FS: fs, Form: form}, client, strings.NewReader(body), strings.NewReader(envelope+"\x00"))
 }
 
 // send queues a message and pulls the trigger.
@@ -356,7 +372,12 @@ func (h *house) deliveries() []delivered {
 
 // files returns the names of all queue files.
 func files(fs fsys.FS) (names []string) {
-	for _, dir := range queueDirs() {
+	dirs := queueDirs()
+	if form, _ := store.FindForm(fs); form.BigTodo {
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool { return dir == "todo" || dir == "intd" })
+		dirs = slices.Concat(dirs, store.Subdirs("todo"), store.Subdirs("intd"))
+	}
+	for _, dir := range dirs {
 		list, err := fs.List(dir)
 		if err != nil && !errors.Is(err, syscall.ENOENT) {
 			return []string{err.Error()}

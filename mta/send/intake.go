@@ -21,6 +21,7 @@ import (
 // a single recipient goes on without all that, see straight.
 type intake struct {
 	fs      fsys.FS
+	form    store.Form
 	log     *logger
 	cleaner *cleaner
 	rules   atomic.Pointer[rules]
@@ -127,9 +128,8 @@ func (in *intake) watch(noMore <-chan struct{}) {
 // scan preprocesses everything in todo/. It reports whether there was anything
 // new, and whether todo/ could be read.
 func (in *intake) scan(noMore <-chan struct{}) (found, ok bool) {
-	ids, err := store.List(in.fs, "todo")
-	if err != nil {
-		in.log.line("alert: unable to opendir todo, sleeping...")
+	ids, ok := in.list()
+	if !ok {
 		return false, false
 	}
 	now := time.Now()
@@ -158,6 +158,19 @@ func (in *intake) scan(noMore <-chan struct{}) (found, ok bool) {
 		in.log.flush()
 	}
 	return len(fresh) > 0, true
+}
+
+// list returns the messages in todo/.
+func (in *intake) list() (ids []store.ID, ok bool) {
+	for _, dir := range in.form.TodoDirs() {
+		some, err := store.List(in.fs, dir)
+		if err != nil {
+			in.log.line("alert: unable to opendir ", dir, ", sleeping...")
+			return nil, false
+		}
+		ids = append(ids, some...)
+	}
+	return ids, true
 }
 
 // preprocess takes a batch of messages from S4 to S5.
@@ -304,7 +317,7 @@ func (in *intake) removeTodo(messages []*message) map[store.ID]bool {
 	removed := make(map[store.ID]bool, len(ids))
 	for i, id := range ids {
 		if answers[i] != store.CleanOK {
-			in.log.line("warning: qmail-clean unable to clean up ", id.Todo())
+			in.log.line("warning: qmail-clean unable to clean up ", in.form.Todo(id))
 			continue
 		}
 		removed[id] = true

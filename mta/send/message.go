@@ -57,12 +57,12 @@ func (m *message) write() outcome {
 		return trouble
 	}
 	fs := m.in.fs
-	todo, err := fs.Open(m.id.Todo(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	todo, err := fs.Open(m.in.form.Todo(m.id), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ENOENT) {
 		return gone
 	}
 	if err != nil {
-		return warn("unable to open", m.id.Todo())
+		return warn("unable to open", m.in.form.Todo(m.id))
 	}
 	defer todo.Close()
 	mess, err := fs.Stat(m.id.Mess())
@@ -97,11 +97,11 @@ func (m *message) write() outcome {
 		return trouble
 	case errors.Is(err, store.ErrCorrupt):
 		m.announce()
-		warn("unknown record type in", m.id.Todo())
+		warn("unknown record type in", m.in.form.Todo(m.id))
 		return corrupt
 	case err != nil:
 		m.announce()
-		return warn("trouble reading", m.id.Todo())
+		return warn("trouble reading", m.in.form.Todo(m.id))
 	}
 	return m.flush()
 }

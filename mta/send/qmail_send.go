@@ -106,7 +106,12 @@ func runSend(_ context.Context, env *proc.Env) error {
 		}
 		return c, nil
 	}
-	s := newScheduler(fsys.OS{Root: home + "/queue"}, dir, settings, log, time.Now)
+	fs := fsys.OS{Root: home + "/queue"}
+	form, err := store.FindForm(fs)
+	if err != nil {
+		return cannot("unable to look into todo")
+	}
+	s := newScheduler(fs, form, dir, settings, log, time.Now)
 	if err := s.connect(p, trigger, submit); err != nil {
 		return cannot(err.Error())
 	}
@@ -131,9 +136,10 @@ func watchSignals(signals chan<- os.Signal) {
 	}
 }
 
-func newScheduler(fs fsys.FS, dir *control.Dir, settings settings, log *logger, clock func() time.Time) *scheduler {
+func newScheduler(fs fsys.FS, form store.Form, dir *control.Dir, settings settings, log *logger, clock func() time.Time) *scheduler {
 	return &scheduler{
 		fs:        fs,
+		form:      form,
 		control:   dir,
 		log:       log,
 		clock:     clock,
@@ -164,11 +170,11 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 		maxBytes: s.settings.bounceMaxBytes,
 	}
 	s.recorder = newRecorder(s.fs, s.log, s.post)
-	s.finisher = newFinisher(s.fs, s.log, s.clock, cleaner, injector, func(id store.ID, after int64) {
+	s.finisher = newFinisher(s.fs, s.form, s.log, s.clock, cleaner, injector, func(id store.ID, after int64) {
 		s.post(func() { s.retry.push(entry{s.now + after, id}) })
 	})
 	s.intake = &intake{
-		fs: s.fs, log: s.log, cleaner: cleaner, trigger: t,
+		fs: s.fs, form: s.form, log: s.log, cleaner: cleaner, trigger: t,
 		arrived: func(arrivals []arrival) {
 			s.post(func() {
 				for _, a := range arrivals {
@@ -180,7 +186,7 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 		settled: func(st *straight, ok bool) { s.post(func() { s.settled(st, ok) }) },
 		late:    newMailbox[*straight](),
 		trying:  map[store.ID]bool{},
-		hold:    func(id store.ID) { s.finisher.work.put(finish{id: id, corrupt: id.Todo()}) },
+		hold:    func(id store.ID) { s.finisher.work.put(finish{id: id, corrupt: s.form.Todo(id)}) },
 	}
 	s.finisher.forget = s.intake.forget
 	rules := s.settings.rules

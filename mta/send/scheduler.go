@@ -39,6 +39,7 @@ func (c channel) file(id store.ID) string {
 // it; the others post functions to events, for run to call.
 type scheduler struct {
 	fs       fsys.FS // the queue directory
+	form     store.Form
 	control  *control.Dir
 	log      *logger
 	clock    func() time.Time

@@ -33,6 +33,26 @@ func TestMessageGoesThrough(t *testing.T) {
 	}
 }
 
+// A queue of the big-todo patch works as it is.
+func TestBigTodo(t *testing.T) {
+	fs := bigTodoQueue()
+	h := open(t, fs, controls{"me": "here.example\n", "holdlocal": "1\n"})
+	h.send("x\n", "a@there.example", "me@here.example", "you@there.example")
+	h.send("y\n", "a@there.example", "fail@there.example")
+	h.awaitLog("failure: ")
+	h.close()
+	h = open(t, fs, usual)
+	h.awaitEmpty()
+	h.close()
+	if d := h.deliveries(); len(d) != 2 {
+		t.Errorf("%+v", d)
+	}
+	fs = bigTodoQueue()
+	if _, bad := crash(t, fs, scenarioStraight(), crashfs.Strict, 1, seed); bad != nil {
+		t.Error(bad)
+	}
+}
+
 func TestDeferredRecipientsWaitAndTheOthersAreMarked(t *testing.T) {
 	fs := emptyQueue()
 	h := open(t, fs, usual)
@@ -280,12 +300,12 @@ func TestCorruptMessagesAreHeldAndTheOthersGoOn(t *testing.T) {
 		if text == "Fa\x00" {
 			text += "Tc" // no final NUL
 		}
-		put(id.Todo(), text)
-		put(id.Intd(), text)
+		put(store.Form{}.Todo(id), text)
+		put(store.Form{}.Intd(id), text)
 		bad[id] = text
 	}
 	orphan := store.ID(100_100) // no mess
-	put(orphan.Todo(), "Fa\x00Tb@here.example\x00")
+	put(store.Form{}.Todo(orphan), "Fa\x00Tb@here.example\x00")
 	noSender := store.ID(100_200)
 	put(noSender.Mess(), "body\n")
 	put(noSender.Info(), "")

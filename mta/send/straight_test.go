@@ -291,11 +291,11 @@ func TestCleanupLeavesWhatIsEnding(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids, _ := store.List(fs, "todo")
-	f := newFinisher(fs, &logger{w: &proctest.Buffer{}}, time.Now, nil, nil, nil)
+	f := newFinisher(fs, store.Form{}, &logger{w: &proctest.Buffer{}}, time.Now, nil, nil, nil)
 	if f.ownerless(ids[0]) {
 		t.Error("in todo/")
 	}
-	fs.Remove(ids[0].Todo())
+	fs.Remove(store.Form{}.Todo(ids[0]))
 	if !f.ownerless(ids[0]) {
 		t.Error("has nothing but mess/")
 	}

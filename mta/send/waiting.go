@@ -42,7 +42,7 @@ func (s *scheduler) wait(id store.ID) {
 	if !ok || !exists {
 		return // somebody took it away
 	}
-	if _, exists, ok := s.stat(id, id.Todo()); !ok || exists {
+	if _, exists, ok := s.stat(id, s.form.Todo(id)); !ok || exists {
 		return // qmail-send died while it preprocessed: intake begins anew
 	}
 	var has [channels]bool

@@ -92,7 +92,7 @@ func queued(t *testing.T, home string) map[int]int {
 	found := map[int]int{}
 	for _, id := range ids {
 		mess, err1 := fsys.ReadFile(fs, id.Mess(), 1<<20)
-		todo, err2 := fsys.ReadFile(fs, id.Todo(), 1<<20)
+		todo, err2 := fsys.ReadFile(fs, store.Form{}.Todo(id), 1<<20)
 		info, err3 := fs.Stat(id.Mess())
 		if err1 != nil || err2 != nil || err3 != nil || info.Ino != uint64(id) {
 			t.Errorf("todo/%v: %v, %v, %v, inode %d", id, err1, err2, err3, info.Ino)

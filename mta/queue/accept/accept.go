@@ -14,6 +14,8 @@
 //	link   intd/N todo/N               S4: queued
 //	sync   todo                        and queued after a power cut
 //
+// (In a queue of the big-todo patch intd/S/N and todo/S/N, see package store.)
+//
 // C qmail leaves out both directory syncs and trusts link(2) to be
 // synchronous, which on Linux it is not: messages acknowledged in the last
 // five seconds before a cut were lost. Its sync of the message comes before
@@ -51,6 +53,13 @@ const (
 	numbers = 9
 )
 
+// Queue is a queue and what its messages get besides what their clients say.
+type Queue struct {
+	FS    fsys.FS
+	Form  store.Form
+	Extra []string // recipients that every message gets: what QUEUE_EXTRA was to C
+}
+
 // Client is what the queue records about the caller of qmail-queue.
 type Client struct {
 	UID, PID int
@@ -62,8 +71,8 @@ type Client struct {
 // survives a power cut. Its errors are exit statuses; the message is then not
 // queued, except that a failing sync of todo may leave it known to qmail-send:
 // the client sends it again, and somebody gets it twice.
-func Accept(fs fsys.FS, client Client, message, envelope io.Reader) error {
-	m := &entry{fs: fs, client: client}
+func Accept(q Queue, client Client, message, envelope io.Reader) error {
+	m := &entry{fs: q.FS, queue: q, client: client}
 	err := m.receive(message, envelope)
 	if err == nil {
 		err = m.settle()
@@ -77,13 +86,17 @@ func Accept(fs fsys.FS, client Client, message, envelope io.Reader) error {
 
 // entry is a message on its way into the queue.
 type entry struct {
-	fs     fsys.FS
+	fs     fsys.FS // the queue's
+	queue  Queue
 	client Client
 	id     store.ID
 	pid    []string  // names under pid/ still to be removed
 	mess   fsys.File // open files; nil: not yet created
 	intd   fsys.File
 }
+
+func (m *entry) todo() string     { return m.queue.Form.Todo(m.id) }
+func (m *entry) intdName() string { return m.queue.Form.Intd(m.id) }
 
 func (m *entry) receive(message, envelope io.Reader) error {
 	if err := m.number(); err != nil {
@@ -138,14 +151,14 @@ func (m *entry) name(f fsys.File, pid string) (status int, err error) {
 		return answer.Pid, err
 	}
 	m.id = store.ID(info.Ino)
-	_, err = m.fs.Lstat(m.id.Todo())
+	_, err = m.fs.Lstat(m.todo())
 	if err == nil {
 		return answer.Todo, syscall.EEXIST
 	}
 	if !errors.Is(err, syscall.ENOENT) {
 		return answer.Todo, err
 	}
-	if err := m.removeStale(m.id.Intd()); err != nil {
+	if err := m.removeStale(m.intdName()); err != nil {
 		return answer.Intd, err
 	}
 	return answer.Mess, m.fs.Link(pid, m.id.Mess())
@@ -214,13 +227,13 @@ func readStatus(err error) error {
 }
 
 func (m *entry) writeEnvelope(r io.Reader) error {
-	f, err := m.fs.Open(m.id.Intd(), fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o644)
+	f, err := m.fs.Open(m.intdName(), fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o644)
 	if err != nil {
 		return proc.Exit(answer.Intd)
 	}
 	m.intd = f
 	head := "u" + strconv.Itoa(m.client.UID) + "\x00p" + strconv.Itoa(m.client.PID) + "\x00"
-	return copyEnvelope(f, head, r)
+	return copyEnvelope(f, head, m.queue.Extra, r)
 }
 
 // settle makes durable what todo/N will refer to. The three do not depend on
@@ -250,16 +263,16 @@ func (m *entry) settle() error {
 // is taken back, and mess and intd stay until the cleaner has made sure, after
 // 36 hours, that no info/N grew out of it.
 func (m *entry) publish() error {
-	if m.fs.Link(m.id.Intd(), m.id.Todo()) != nil {
+	if m.fs.Link(m.intdName(), m.todo()) != nil {
 		m.discard()
 		return proc.Exit(answer.Todo)
 	}
-	if m.fs.SyncDir("todo") != nil {
-		m.fs.Remove(m.id.Todo())
+	if m.fs.SyncDir(m.queue.Form.TodoDir(m.id)) != nil {
+		m.fs.Remove(m.todo())
 		return proc.Exit(answer.Todo)
 	}
 	if m.expired() {
-		m.fs.Remove(m.id.Todo())
+		m.fs.Remove(m.todo())
 		return proc.Exit(answer.Timeout)
 	}
 	return nil
@@ -278,7 +291,7 @@ func (m *entry) discard() {
 	m.removePid()
 	if m.intd != nil {
 		m.intd.Close()
-		if m.fs.Remove(m.id.Intd()) != nil {
+		if m.fs.Remove(m.intdName()) != nil {
 			return
 		}
 	}

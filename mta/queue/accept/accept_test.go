@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -13,6 +14,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/fsys/crashfs"
 	"paperpath/internal/proc"
+	"paperpath/mta/control"
 	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/store"
 )
@@ -60,7 +62,7 @@ func TestEnvelopes(t *testing.T) {
 				in = iotest.OneByteReader(in)
 			}
 			var out strings.Builder
-			err := copyEnvelope(&out, "u1\x00p2\x00", in)
+			err := copyEnvelope(&out, "u1\x00p2\x00", nil, in)
 			if err != c.want {
 				t.Errorf("%.40q: %v, want %v", c.in, err, c.want)
 			}
@@ -68,6 +70,39 @@ func TestEnvelopes(t *testing.T) {
 				t.Errorf("%.40q: wrote %.60q", c.in, out.String())
 			}
 		}
+	}
+}
+
+// Recipients that every message gets come first, also where there are no others.
+func TestExtraRecipients(t *testing.T) {
+	for in, want := range map[string]string{
+		"Fs\x00Tr\x00\x00": "u1\x00p2\x00Fs\x00Tlog\x00Tall@b\x00Tr\x00",
+		"F\x00\x00":        "u1\x00p2\x00F\x00Tlog\x00Tall@b\x00",
+	} {
+		var out strings.Builder
+		if err := copyEnvelope(&out, "u1\x00p2\x00", []string{"log", "all@b"}, strings.NewReader(in)); err != nil || out.String() != want {
+			t.Errorf("%q: %q, %v", in, out.String(), err)
+		}
+	}
+	long := strings.Repeat("x", answer.MaxAddress)
+	for text, want := range map[string]error{
+		"log\n# not this\n\nall@b \n": nil,
+		long[1:] + "\n":               nil,
+		long + "\n":                   proc.Exit(55),
+		"":                            nil,
+	} {
+		fs := crashfs.New("control")
+		put(t, fs, "control/extraqueue", text)
+		extra, err := readExtra(control.Open(fs))
+		if err != want || text[:min(3, len(text))] == "log" && !slices.Equal(extra, []string{"log", "all@b"}) {
+			t.Errorf("%.40q: %q, %v", text, extra, err)
+		}
+	}
+	if extra, err := readExtra(control.Open(crashfs.New("control"))); extra != nil || err != nil {
+		t.Errorf("without a file: %q, %v", extra, err)
+	}
+	if _, err := readExtra(control.Open(crashfs.New("control/extraqueue"))); err != proc.Exit(55) {
+		t.Errorf("with one that cannot be read: %v", err)
 	}
 }
 
@@ -79,7 +114,7 @@ func FuzzEnvelope(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out strings.Builder
-		err := copyEnvelope(&out, "u1\x00p2\x00", strings.NewReader(string(in)))
+		err := copyEnvelope(&out, "u1\x00p2\x00", nil, strings.NewReader(string(in)))
 		if err != nil {
 			var exit proc.Exit
 			if !errors.As(err, &exit) || exit != 11 && exit != 54 && exit != 91 {
@@ -119,7 +154,7 @@ func TestGivingUpLeavesNothing(t *testing.T) {
 		{strings.NewReader("x"), iotest.ErrReader(os.ErrDeadlineExceeded), proc.Exit(52)},
 	} {
 		fs := emptyQueue()
-		err := Accept(fs, Client{PID: 1, Time: start}, c.message, c.envelope)
+		err := Accept(Queue{FS: fs}, Client{PID: 1, Time: start}, c.message, c.envelope)
 		if err != c.want {
 			t.Errorf("%v, want %v", err, c.want)
 		}
@@ -139,7 +174,7 @@ func TestGivingUpLeavesNothing(t *testing.T) {
 func TestOneDayIsTheLimit(t *testing.T) {
 	fs := emptyQueue()
 	late := Client{PID: 1, Time: start.Add(-death - time.Minute)}
-	if err := Accept(fs, late, strings.NewReader("x"), strings.NewReader("Fs\x00\x00")); err != proc.Exit(52) {
+	if err := Accept(Queue{FS: fs}, late, strings.NewReader("x"), strings.NewReader("Fs\x00\x00")); err != proc.Exit(52) {
 		t.Errorf("%v", err)
 	}
 	if left := leftovers(t, fs); len(left) > 0 {
@@ -165,12 +200,12 @@ func TestTakenNumbers(t *testing.T) {
 		skipped bool
 	}{
 		{"nothing", func(*crashfs.FS, store.ID) {}, false},
-		{"todo/N", func(fs *crashfs.FS, next store.ID) { fs.Link("old", next.Todo()) }, true},
+		{"todo/N", func(fs *crashfs.FS, next store.ID) { fs.Link("old", store.Form{}.Todo(next)) }, true},
 		{"mess/N", func(fs *crashfs.FS, next store.ID) { fs.Link("old", next.Mess()) }, true},
-		{"young intd/N", func(fs *crashfs.FS, next store.ID) { fs.Link("old", next.Intd()) }, true},
+		{"young intd/N", func(fs *crashfs.FS, next store.ID) { fs.Link("old", store.Form{}.Intd(next)) }, true},
 		{"old intd/N", func(fs *crashfs.FS, next store.ID) {
 			fs.Now = func() time.Time { return start.Add(-ossified) }
-			fs.Link("old", next.Intd())
+			fs.Link("old", store.Form{}.Intd(next))
 			fs.Now = func() time.Time { return start }
 		}, false},
 	} {

@@ -35,6 +35,33 @@ func emptyQueue() *crashfs.FS {
 	return fs
 }
 
+// bigTodoQueue is one of the big-todo patch.
+func bigTodoQueue() *crashfs.FS {
+	dirs := []string{"pid"}
+	for i := range layout.Split {
+		for _, dir := range []string{"mess/", "intd/", "todo/"} {
+			dirs = append(dirs, dir+strconv.Itoa(i))
+		}
+	}
+	fs := crashfs.New(dirs...)
+	fs.Now = func() time.Time { return start }
+	return fs
+}
+
+func formOf(fs fsys.FS) store.Form {
+	form, _ := store.FindForm(fs)
+	return form
+}
+
+// listTodo returns the names in todo, wherever.
+func listTodo(fs fsys.FS) (names []string, err error) {
+	for _, dir := range formOf(fs).TodoDirs() {
+		some, e := fs.List(dir)
+		names, err = append(names, some...), errors.Join(err, e)
+	}
+	return names, err
+}
+
 // message is one that is handed in, and what must then be in the queue.
 type message struct {
 	body, sender string
@@ -57,7 +84,7 @@ func (m *message) todo() string {
 
 func (m *message) handIn(fs *crashfs.FS) error {
 	client := Client{UID: 1003, PID: m.pid, By: "from network", Time: start}
-	err := Accept(fs, client, strings.NewReader(m.body), strings.NewReader(m.envelope()+"\x00"))
+	err := Accept(Queue{FS: fs, Form: formOf(fs)}, client, strings.NewReader(m.body), strings.NewReader(m.envelope()+"\x00"))
 	if err == nil {
 		m.acked = fs.Calls()
 	}
@@ -76,7 +103,7 @@ func three() []*message {
 // todo means a whole message with its own envelope, mess/N has number N, and
 // what was acknowledged before the cut is there.
 func check(fs fsys.FS, at int, sent []*message) error {
-	names, err := fs.List("todo")
+	names, err := listTodo(fs)
 	if err != nil {
 		return err
 	}
@@ -94,7 +121,7 @@ func check(fs fsys.FS, at int, sent []*message) error {
 			return fmt.Errorf("%s has inode %d", id.Mess(), info.Ino)
 		}
 		mess, err1 := fsys.ReadFile(fs, id.Mess(), 1<<30)
-		todo, err2 := fsys.ReadFile(fs, id.Todo(), 1<<30)
+		todo, err2 := fsys.ReadFile(fs, formOf(fs).Todo(id), 1<<30)
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
@@ -120,8 +147,16 @@ func check(fs fsys.FS, at int, sent []*message) error {
 // orphans finds envelopes without a message. An unordered file system may leave
 // them, and taken numbers are skipped then; where the order of names is kept
 // every number is in one of the states S1 to S4.
-func orphans(fs fsys.FS) error {
-	ids, err := store.List(fs, "intd")
+func orphans(fs fsys.FS) (err error) {
+	dirs := []string{"intd"}
+	if formOf(fs).BigTodo {
+		dirs = store.Subdirs("intd")
+	}
+	var ids []store.ID
+	for _, dir := range dirs {
+		some, e := store.List(fs, dir)
+		ids, err = append(ids, some...), errors.Join(err, e)
+	}
 	for _, id := range ids {
 		if _, e := fs.Stat(id.Mess()); err == nil {
 			err = e
@@ -163,6 +198,13 @@ func TestNoCutLosesAMessage(t *testing.T) {
 			}
 			t.Logf("%v, reuse %v: %d states", model, reuse, states)
 		}
+		fs := bigTodoQueue()
+		if _, bad := crash(t, fs, three(), model); bad != nil {
+			t.Errorf("big-todo: %v", bad)
+		}
+		if names, err := listTodo(fs); err != nil || len(names) != 3 {
+			t.Errorf("big-todo: %q, %v", names, err)
+		}
 	}
 }
 
@@ -175,7 +217,7 @@ func TestNoCutRevivesWhatWasGivenUp(t *testing.T) {
 		sent := three()
 		for _, m := range sent {
 			client := Client{UID: 1003, PID: m.pid, By: "from network", Time: start}
-			Accept(fs, client, strings.NewReader(m.body), strings.NewReader(m.envelope()))
+			Accept(Queue{FS: fs}, client, strings.NewReader(m.body), strings.NewReader(m.envelope()))
 		}
 		for c := range fs.Crashes(model, 100, seed) {
 			if names, err := c.List("todo"); err != nil || len(names) > 0 {
@@ -191,12 +233,16 @@ func TestNoCutRevivesWhatWasGivenUp(t *testing.T) {
 // Each sync is needed: without it a cut does harm that the tests see.
 func TestEverySyncIsNeeded(t *testing.T) {
 	for name, lie := range map[string]func(crashfs.Call) bool{
+		"todo/S": func(c crashfs.Call) bool { return c.Op == "syncdir" && strings.HasPrefix(c.Name, "todo/") },
 		"mess":   func(c crashfs.Call) bool { return c.Op == "sync" && strings.HasPrefix(c.Name, "pid/") },
 		"intd":   func(c crashfs.Call) bool { return c.Op == "sync" && strings.HasPrefix(c.Name, "intd/") },
 		"mess/S": func(c crashfs.Call) bool { return c.Op == "syncdir" && strings.HasPrefix(c.Name, "mess/") },
 		"todo":   func(c crashfs.Call) bool { return c.Op == "syncdir" && c.Name == "todo" },
 	} {
 		fs := emptyQueue()
+		if name == "todo/S" {
+			fs = bigTodoQueue()
+		}
 		lies := 0
 		fs.Lie = func(c crashfs.Call) bool {
 			if !lie(c) {

@@ -10,8 +10,9 @@ import (
 
 // copyEnvelope copies the envelope behind head, up to and without its final
 // NUL, and checks that it is one: F sender, then any number of T recipient. It
-// needs the memory of one address however many there are.
-func copyEnvelope(dst io.Writer, head string, src io.Reader) error {
+// needs the memory of one address however many there are. The extra recipients
+// come before the others, as in C.
+func copyEnvelope(dst io.Writer, head string, extra []string, src io.Reader) error {
 	// The buffer is the limit: an address fills it, its NUL included, or is
 	// too long, and that is known without waiting for more.
 	r := bufio.NewReaderSize(src, answer.MaxAddress)
@@ -38,6 +39,11 @@ func copyEnvelope(dst io.Writer, head string, src io.Reader) error {
 		w.WriteByte(letter)
 		if _, err := w.Write(address); err != nil {
 			return proc.Exit(answer.Write)
+		}
+		if letter == 'F' {
+			for _, addr := range extra {
+				w.WriteString("T" + addr + "\x00")
+			}
 		}
 	}
 	if w.Flush() != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -12,9 +13,11 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/sys"
+	"paperpath/mta/control"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/resident"
+	"paperpath/mta/queue/store"
 )
 
 // QmailQueue reads a message from descriptor 0 and its envelope from
@@ -37,13 +40,14 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	ignoreSignals()
 	syscall.Umask(0o033)
 	home := layout.Home(env.Vars)
-	if err := enter(home); err != nil {
+	queue, err := enter(home)
+	if err != nil {
 		return err
 	}
 	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
 	client.By = invokedBy(client.UID)
 	if resident.Asked(env.Args) {
-		return stay(fsys.OS{}, func() error { return enter(home) }, client, env.Files[resident.Descriptor])
+		return stay(func() (Queue, error) { return enter(home) }, client, env.Files[resident.Descriptor])
 	}
 	message, envelope := env.Files[0], env.Files[1]
 	if !readable(message) || !readable(envelope) {
@@ -51,7 +55,7 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	}
 	message.SetReadDeadline(client.Time.Add(death))
 	envelope.SetReadDeadline(client.Time.Add(death))
-	if err := Accept(fsys.OS{}, client, message, envelope); err != nil {
+	if err := Accept(queue, client, message, envelope); err != nil {
 		return err
 	}
 	pullTrigger()
@@ -59,14 +63,31 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 }
 
 // enter makes the queue the current directory.
-func enter(home string) error {
+func enter(home string) (q Queue, err error) {
 	if os.Chdir(home) != nil {
-		return proc.Exit(answer.Home)
+		return q, proc.Exit(answer.Home)
+	}
+	if q.Extra, err = readExtra(control.Open(fsys.OS{})); err != nil {
+		return q, err
 	}
 	if os.Chdir("queue") != nil {
-		return proc.Exit(answer.Queue)
+		return q, proc.Exit(answer.Queue)
 	}
-	return nil
+	q.FS = fsys.OS{}
+	if q.Form, err = store.FindForm(q.FS); err != nil {
+		return q, proc.Exit(answer.Todo)
+	}
+	return q, nil
+}
+
+// readExtra reads the recipients that every message gets, from the file by
+// which indimail's qmail-queue knows them.
+func readExtra(dir *control.Dir) (extra []string, err error) {
+	extra, _, err = dir.List("extraqueue")
+	if err != nil || slices.ContainsFunc(extra, func(addr string) bool { return len(addr) >= answer.MaxAddress }) {
+		return nil, proc.Exit(answer.Config)
+	}
+	return extra, nil
 }
 
 // readable reports whether f is open for reading. A wait with a deadline would

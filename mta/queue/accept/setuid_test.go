@@ -112,7 +112,7 @@ func queued(t *testing.T, home, by string) int {
 	}
 	for _, id := range ids {
 		mess, err1 := fsys.ReadFile(fs, id.Mess(), 1<<20)
-		todo, err2 := fsys.ReadFile(fs, id.Todo(), 1<<20)
+		todo, err2 := fsys.ReadFile(fs, store.Form{}.Todo(id), 1<<20)
 		head, body, _ := strings.Cut(string(mess), "\n")
 		if err1 != nil || err2 != nil || body != secret || !strings.Contains(head, " invoked by uid "+by+");") ||
 			!strings.HasPrefix(string(todo), "u"+by+"\x00p") || !strings.HasSuffix(string(todo), "\x00"+realEnvelope) {

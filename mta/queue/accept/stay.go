@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/mta/queue/answer"
 	"paperpath/mta/queue/resident"
@@ -19,7 +18,7 @@ import (
 // message is bounded and judged as if it were the only one. enter goes into the
 // queue directory, again for each message: an administrator who puts another in
 // its place wants the next message there.
-func stay(fs fsys.FS, enter func() error, client Client, socket proc.File) error {
+func stay(enter func() (Queue, error), client Client, socket proc.File) error {
 	if _, err := io.WriteString(socket, resident.Greeting); err != nil {
 		return proc.Exit(answer.Read)
 	}
@@ -35,7 +34,7 @@ func stay(fs fsys.FS, enter func() error, client Client, socket proc.File) error
 		}
 		client.Time = time.Now()
 		socket.SetReadDeadline(client.Time.Add(death))
-		if err := acceptOne(fs, enter, client, in, socket); err != nil {
+		if err := acceptOne(enter, client, in, socket); err != nil {
 			return err
 		}
 	}
@@ -43,11 +42,11 @@ func stay(fs fsys.FS, enter func() error, client Client, socket proc.File) error
 
 // acceptOne queues one message and says so, or why not. An error means that the
 // next message must not be waited for: what comes may be the rest of this one.
-func acceptOne(fs fsys.FS, enter func() error, client Client, in *bufio.Reader, socket proc.File) error {
+func acceptOne(enter func() (Queue, error), client Client, in *bufio.Reader, socket proc.File) error {
 	message, envelope := resident.NewReader(in), resident.NewReader(in)
-	err := enter()
+	queue, err := enter()
 	if err == nil {
-		err = Accept(fs, client, message, envelope)
+		err = Accept(queue, client, message, envelope)
 	}
 	status := answer.Queued
 	var exit proc.Exit

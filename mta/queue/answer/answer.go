@@ -7,7 +7,7 @@
 //	31       refused for good          71  refused for now
 //	51 52    out of memory             timeout
 //	53 54    write error, disk full    read error, or the envelope broke off
-//	55 56    configuration             network (qmail-qmqpc and other stand-ins)
+//	55 56    configuration             network (of stand-ins like qmail-qmqpc)
 //	61       trouble in the home directory
 //	62–66    trouble creating files in the queue
 //	72 73 74 connection timed out, rejected, broke off (stand-ins)
@@ -25,6 +25,7 @@ const (
 	Timeout     = 52
 	Write       = 53
 	Read        = 54
+	Config      = 55 // control files cannot be read
 	Home        = 61 // no qmail home directory
 	Queue       = 62 // no queue directory
 	Pid         = 63 // pid/…: create, stat, remove
@@ -38,7 +39,6 @@ const (
 // Exit statuses of others in its place.
 const (
 	RefusedForGood = 31
-	Config         = 55 // control files cannot be read
 	Network        = 56 // no socket
 	Refused        = 71 // for now
 	ConnectTimeout = 72

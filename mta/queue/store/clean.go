@@ -56,6 +56,10 @@ var QmailClean = proc.Program{
 // ServeClean answers commands until they end. It says nothing but its
 // answers: nobody reads its descriptor 2.
 func ServeClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) error {
+	form, err := FindForm(fs)
+	if err != nil {
+		return proc.Exit(111)
+	}
 	r := bufio.NewReaderSize(in, 4096)
 	w := bufio.NewWriter(out)
 	for round := 0; ; round++ {
@@ -71,7 +75,7 @@ func ServeClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) e
 		if err != nil {
 			return nil // qmail-send is gone; a part of a command is none
 		}
-		w.WriteByte(clean(fs, command))
+		w.WriteByte(clean(fs, form, command))
 	}
 }
 
@@ -90,19 +94,20 @@ func readCommand(r *bufio.Reader) (string, error) {
 	return string(part[:len(part)-1]), nil
 }
 
-func clean(fs fsys.FS, command string) byte {
+func clean(fs fsys.FS, form Form, command string) byte {
 	verb, number, _ := strings.Cut(command, "/")
-	id, ok := ParseID(number)
-	if !ok {
+	// S/N is what the qmail-send of the big-todo patch says.
+	id, ok := ParseID(path.Base(number))
+	if !ok || number != id.String() && number != id.Split() {
 		return CleanUnknown
 	}
 	switch verb + "/" {
 	case CleanTodo:
-		return removeAll(fs, id.Intd(), id.Todo())
+		return removeAll(fs, form.Intd(id), form.Todo(id))
 	case CleanMess:
-		return removeAll(fs, id.Intd(), id.Mess())
+		return removeAll(fs, form.Intd(id), id.Mess())
 	case CleanHold:
-		return hold(fs, id)
+		return hold(fs, form, id)
 	}
 	return CleanUnknown
 }
@@ -122,7 +127,7 @@ func removeAll(fs fsys.FS, names ...string) byte {
 // byte of it. The message goes first: alone in mess/ it would be removed after
 // 36 hours, while a todo without message is only held again. Its inode stays
 // in use, so no new message gets its number.
-func hold(fs fsys.FS, id ID) byte {
+func hold(fs fsys.FS, form Form, id ID) byte {
 	if err := fs.Mkdir("corrupt", 0o700); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return CleanFailed
 	}
@@ -132,7 +137,7 @@ func hold(fs fsys.FS, id ID) byte {
 	}
 	for _, move := range [...][2]string{
 		{id.Mess(), "corrupt/" + id.String() + ".mess"},
-		{id.Todo(), "corrupt/" + id.String() + ".todo"},
+		{form.Todo(id), "corrupt/" + id.String() + ".todo"},
 	} {
 		if err := fs.Rename(move[0], move[1]); err != nil && !errors.Is(err, syscall.ENOENT) {
 			return CleanFailed
@@ -143,7 +148,7 @@ func hold(fs fsys.FS, id ID) byte {
 			return CleanFailed
 		}
 	}
-	return removeAll(fs, id.Intd())
+	return removeAll(fs, form.Intd(id))
 }
 
 // cleanPid removes what killed qmail-queues left. Trouble is for the next

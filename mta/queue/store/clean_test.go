@@ -38,6 +38,35 @@ func TestCleanTodoLeavesTheMessage(t *testing.T) {
 	}
 }
 
+// A queue of the big-todo patch, with commands as its qmail-send and as ours
+// gives them.
+func TestCleanBigTodo(t *testing.T) {
+	for _, command := range []string{"todo/24", "todo/1/24"} {
+		fs := queueDir(t)
+		for _, dir := range []string{"todo/0", "todo/1", "intd/1"} {
+			os.Mkdir(fs.Root+"/"+dir, 0o700)
+		}
+		put(t, fs, "intd/1/24", "")
+		put(t, fs, "todo/1/24", "")
+		put(t, fs, "mess/1/24", "body")
+		if got := serve(t, fs, "todo/2/24\x00todo/1/2/24\x00/24\x00"+command+"\x00"); got != "xxx+" {
+			t.Errorf("answers %q", got)
+		}
+		if exists(fs, "intd/1/24") || exists(fs, "todo/1/24") || !exists(fs, "mess/1/24") {
+			t.Error("wrong files are left")
+		}
+		put(t, fs, "intd/1/24", "")
+		if got := serve(t, fs, "foop/1/24\x00"); got != "+" || exists(fs, "intd/1/24") || exists(fs, "mess/1/24") {
+			t.Errorf("foop: answer %q", got)
+		}
+		put(t, fs, "todo/1/24", "")
+		put(t, fs, "mess/1/24", "body")
+		if got := serve(t, fs, "hold/24\x00"); got != "+" || exists(fs, "todo/1/24") || !exists(fs, "corrupt/24.todo") {
+			t.Errorf("hold: answer %q", got)
+		}
+	}
+}
+
 func TestCleanMessAnswersInOrder(t *testing.T) {
 	fs := queueDir(t)
 	put(t, fs, "intd/24", "")

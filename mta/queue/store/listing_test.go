@@ -106,3 +106,18 @@ func TestQmailQstat(t *testing.T) {
 		t.Errorf("status %d, %q, %q", got.Status, got.Out, got.Err)
 	}
 }
+
+func TestQmailQstatBigTodo(t *testing.T) {
+	dir, vars := home(t, nil)
+	for _, name := range Subdirs("todo") {
+		os.Mkdir(dir+"/queue/"+name, 0o755)
+	}
+	for _, name := range []string{"mess/1/24", "mess/0/23", "todo/1/24", "todo/0/23"} {
+		os.WriteFile(dir+"/queue/"+name, nil, 0o644)
+	}
+	got := proctest.Run(&QmailQstat, proctest.Case{Vars: vars})
+	want := "messages in queue: 2\nmessages in queue but not yet preprocessed: 2\n"
+	if got.Out != want || got.Status != 0 || got.Err != "" {
+		t.Errorf("status %d, %q, %q", got.Status, got.Out, got.Err)
+	}
+}

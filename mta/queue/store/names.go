@@ -11,6 +11,9 @@
 //	remote/S/N   the same for the other channel
 //	bounce/N     text: what goes back to the sender
 //
+// In a queue of the big-todo patch the names intd/N and todo/N are intd/S/N and
+// todo/S/N, see [Form].
+//
 // and the states a message passes, by the files that exist:
 //
 //	S1  nothing
@@ -21,8 +24,11 @@
 package store
 
 import (
+	"errors"
 	"strconv"
+	"syscall"
 
+	"paperpath/internal/fsys"
 	"paperpath/mta/layout"
 )
 
@@ -49,9 +55,53 @@ func (id ID) Mess() string   { return id.split("mess") }
 func (id ID) Info() string   { return id.split("info") }
 func (id ID) Local() string  { return id.split("local") }
 func (id ID) Remote() string { return id.split("remote") }
-func (id ID) Intd() string   { return "intd/" + id.String() }
-func (id ID) Todo() string   { return "todo/" + id.String() }
 func (id ID) Bounce() string { return "bounce/" + id.String() }
+
+// Form is what differs between queues: with the big-todo patch todo and intd
+// have subdirectories, as mess has, for file systems that are slow with many
+// files in one directory. The queue on the disk says which it is, so that our
+// programs fit in with those that made it.
+type Form struct{ BigTodo bool }
+
+// FindForm looks for todo/0. qmail-send and qmail-clean do so once: to change
+// the form of a queue they have to be stopped, as for every queue-fix.
+func FindForm(fs fsys.FS) (Form, error) {
+	st, err := fs.Stat("todo/0")
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return Form{}, nil
+	case err != nil:
+		return Form{}, err
+	}
+	return Form{BigTodo: st.IsDir()}, nil
+}
+
+// Todo returns the name of a message's file in todo.
+func (f Form) Todo(id ID) string { return f.TodoDir(id) + "/" + id.String() }
+
+// TodoDir returns the directory that it is in.
+func (f Form) TodoDir(id ID) string {
+	if f.BigTodo {
+		return id.Dir("todo")
+	}
+	return "todo"
+}
+
+// TodoDirs returns all directories that such files are in.
+func (f Form) TodoDirs() []string {
+	if f.BigTodo {
+		return Subdirs("todo")
+	}
+	return []string{"todo"}
+}
+
+// Intd returns the name of a message's file in intd.
+func (f Form) Intd(id ID) string {
+	if f.BigTodo {
+		return id.split("intd")
+	}
+	return "intd/" + id.String()
+}
 
 // ParseID reads a file name of the queue. Names with signs, leading zeros or
 // anything else that String would not write are not ids.

@@ -27,8 +27,13 @@ var QmailQstat = proc.Program{
 		for _, dir := range subdirs {
 			messages += countMessages(env, fs, "mess/"+dir)
 		}
+		form, _ := FindForm(fs) // what it cannot look at cannot be counted either
+		todo := 0
+		for _, dir := range form.TodoDirs() {
+			todo += countMessages(env, fs, dir)
+		}
 		_, err = io.WriteString(env.Files[1], "messages in queue: "+strconv.Itoa(messages)+
-			"\nmessages in queue but not yet preprocessed: "+strconv.Itoa(countMessages(env, fs, "todo"))+"\n")
+			"\nmessages in queue but not yet preprocessed: "+strconv.Itoa(todo)+"\n")
 		return err
 	},
 }
