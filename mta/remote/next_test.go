@@ -1,12 +1,15 @@
 package remote
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"paperpath/internal/dnsq"
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
 	"paperpath/test/nameserver"
@@ -109,5 +112,28 @@ func TestNextAddress(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A list of exchangers that fits into no datagram is read whole, and so is one
+// that fits into a large one only: the best is the last of it.
+func TestLargeAnswers(t *testing.T) {
+	for _, hosts := range []int{15, 40, 900} {
+		var zone strings.Builder
+		for i := range hosts {
+			fmt.Fprintf(&zone, "example.org. 60 IN MX %d mx%d.a-long-name.example.org.\n", 100+hosts-i, i)
+		}
+		last := fmt.Sprintf("mx%d.a-long-name.example.org", hosts-1)
+		fmt.Fprintf(&zone, "%s. 60 IN A 192.0.2.1\n*.a-long-name.example.org. 60 IN A 192.0.2.2\n", last)
+		ns, err := nameserver.Start("127.0.0.1:0", zone.String(), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := func() ([]netip.Addr, error) { return nil, nil }
+		list, err := destination(context.Background(), dnsq.New(proc.Vars{"DNSCACHEIP=" + ns.Addr}), own, routes{}, "example.org")
+		ns.Close()
+		if want := min(hosts, maxHosts); err != nil || len(list) != want || list[0].addr.String() != "192.0.2.1:25" || list[1].addr.String() != "192.0.2.2:25" {
+			t.Errorf("%d exchangers: %v, %v", hosts, list, err)
+		}
 	}
 }
