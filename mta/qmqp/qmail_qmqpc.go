@@ -2,7 +2,6 @@ package qmqp
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -150,16 +149,35 @@ func send(addr netip.AddrPort, request []byte) int {
 		}
 		request = request[n:]
 	}
-	var b [128]byte
-	for {
-		conn.SetReadDeadline(time.Now().Add(timeoutIO))
-		n, err := conn.Read(b[:])
-		// The answer's first letter says all; before it there is its length.
-		if i := bytes.IndexAny(b[:n], "KZD"); i >= 0 {
-			return map[byte]int{'K': answer.Queued, 'Z': answer.Refused, 'D': answer.RefusedForGood}[b[i]]
-		}
-		if err != nil {
-			return answer.ConnectionLost
-		}
+	return verdict(timed{conn})
+}
+
+// maxAnswer is more than a server has to say.
+const maxAnswer = 1 << 20
+
+// verdict reads an answer as far as the letter that says all. What is no answer
+// (the greeting of another kind of server, say, with a K or D somewhere) is as good
+// as none.
+func verdict(server io.Reader) int {
+	r := netstring.NewReader(bufio.NewReaderSize(server, 16))
+	if n, err := r.Len(maxAnswer); err != nil || n == 0 {
+		return answer.ConnectionLost
 	}
+	switch letter, _ := r.Byte(); letter {
+	case 'K':
+		return answer.Queued
+	case 'Z':
+		return answer.Refused
+	case 'D':
+		return answer.RefusedForGood
+	}
+	return answer.ConnectionLost
+}
+
+// timed gives every read its own deadline.
+type timed struct{ *os.File }
+
+func (t timed) Read(b []byte) (int, error) {
+	t.SetReadDeadline(time.Now().Add(timeoutIO))
+	return t.File.Read(b)
 }

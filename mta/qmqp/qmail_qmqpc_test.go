@@ -110,6 +110,14 @@ func TestAnswers(t *testing.T) {
 		"5:Dnever,":  answer.RefusedForGood,
 		"":           answer.ConnectionLost,
 		"1234567890": answer.ConnectionLost,
+		"0002:K":     0,
+		"0:K":        answer.ConnectionLost,
+		"-3:Kok,":    answer.ConnectionLost,
+		"3:xKD,":     answer.ConnectionLost,
+		"HTTP/1.1 400 Bad Request\r\nDate: today\r\nServer: K\r\n\r\n": answer.ConnectionLost,
+		"220 MAIL.EXAMPLE.NET ESMTP KD\r\n":                            answer.ConnectionLost,
+		"99999999999999999999999999:K":                                 answer.ConnectionLost,
+		strings.Repeat("0", 100_000) + ":K":                            answer.ConnectionLost,
 	} {
 		if got := queueVia(t, server(t, says(text)), "text\n", envelope); got != want {
 			t.Errorf("%q: status %d, want %d", text, got, want)
