@@ -49,7 +49,6 @@ func TestPair(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close()
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -71,6 +70,7 @@ func TestPair(t *testing.T) {
 				In:   c.message,
 				Vars: proc.Vars{"QMAILHOME=" + dir},
 			})
+			l.Close()
 			<-ended
 			got := ok.ReplaceAllString(strings.ReplaceAll(r.Out, "\x00", "|"), "OK")
 			if got != c.want {
