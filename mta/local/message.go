@@ -65,6 +65,8 @@ func (d *delivery) maildir(dir string) error {
 		return nil
 	case err == maildir.ErrAbsent:
 		return proc.Verbatim(111, "Unable to chdir to maildir. (#4.2.1)")
+	case err == maildir.ErrOverQuota: // the words of qmail-maildir++.patch
+		return proc.Verbatim(100, "User over quota. (#5.1.1)")
 	case err == maildir.ErrTimeout:
 		return proc.Verbatim(111, "Timeout on maildir delivery. (#4.3.0)")
 	case errors.As(err, &reading):

@@ -5,7 +5,8 @@
 //	DIR/new/NAME          delivered, not yet seen
 //	DIR/cur/NAME:2,FLAGS  seen by a reader
 //
-// NAME is TIME.M<µs>P<pid>Q<count>.HOST. A delivery passes these states, and a
+// NAME is TIME.M<µs>P<pid>Q<count>.HOST, and ,S=<size> behind it where a quota is
+// in force (quota.go). A delivery passes these states, and a
 // crash may stop it in any of them:
 //
 //	create tmp/NAME, write, fsync     nothing delivered
@@ -58,22 +59,38 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // dir. When it returns nil the message is in new/ and durable. After an error
 // it is not in new/, or (if syncing new/ failed) it may be: try again, and
 // accept a second copy.
+//
+// A message that a quota has no room for is ErrOverQuota. It is not in new/.
 func Deliver(fs fsys.FS, dir string, head []byte, body io.Reader) error {
 	if err := check(fs, dir); err != nil {
 		return err
 	}
+	quota := quotaOf(fs, dir)
 	file, tmp, err := create(fs, dir)
 	if err != nil {
 		return err
 	}
-	err = write(file, head, body)
+	size, err := write(file, head, body)
+	admitted := false
+	if err == nil {
+		err = quota.admit(size)
+		admitted = err == nil
+	}
+	if err == nil {
+		if err = file.Sync(); err != nil {
+			err = strerr.Unable("sync message", "", err)
+		}
+	}
 	if e := file.Close(); err == nil && e != nil {
 		err = strerr.Unable("close", tmp, e) // some NFS servers report late
 	}
 	if err == nil {
-		err = publish(fs, dir, tmp)
+		err = publish(fs, dir, tmp, quota.suffix(size))
 	}
 	fs.Remove(tmp) // if it stays, a reader removes it
+	if err != nil && admitted {
+		quota.count(usage{-size, -1})
+	}
 	return err
 }
 
@@ -113,7 +130,7 @@ func create(fs fsys.FS, dir string) (fsys.File, string, error) {
 
 // write copies the message in large blocks; most fit into one. Time is
 // measured between blocks: a clock that is set does not end a delivery.
-func write(file fsys.File, head []byte, body io.Reader) error {
+func write(file fsys.File, head []byte, body io.Reader) (size int64, err error) {
 	start := time.Now()
 	block := append(make([]byte, 0, max(blockSize, len(head))), head...)
 	for {
@@ -121,29 +138,26 @@ func write(file fsys.File, head []byte, body io.Reader) error {
 		block = block[:len(block)+n]
 		end := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !end {
-			return &ReadError{err}
+			return size, &ReadError{err}
 		}
 		if time.Since(start) > timeout {
-			return ErrTimeout
+			return size, ErrTimeout
 		}
 		if _, err := file.Write(block); err != nil {
-			return strerr.Unable("write message", "", err)
+			return size, strerr.Unable("write message", "", err)
 		}
+		size += int64(len(block))
 		if end {
-			break
+			return size, nil
 		}
 		block = block[:0]
 	}
-	if err := file.Sync(); err != nil {
-		return strerr.Unable("sync message", "", err)
-	}
-	return nil
 }
 
 // publish gives the file tmp a name in new/ that nobody else has.
-func publish(fs fsys.FS, dir, tmp string) error {
+func publish(fs fsys.FS, dir, tmp, suffix string) error {
 	sub := join(dir, "new")
-	name := sub + tmp[len(sub):] // "tmp" and "new" are equally long
+	name := sub + tmp[len(sub):] + suffix // "tmp" and "new" are equally long
 	for try := 1; ; try++ {
 		err := fs.Link(tmp, name)
 		if err == unix.EEXIST && sameFile(fs, tmp, name) {
@@ -156,7 +170,7 @@ func publish(fs fsys.FS, dir, tmp string) error {
 			return strerr.Unable("link message to", name, err)
 		}
 		time.Sleep(pause)
-		name = sub + "/" + newName(time.Now())
+		name = sub + "/" + newName(time.Now()) + suffix
 	}
 	err := fs.SyncDir(sub)
 	if err == unix.EACCES {

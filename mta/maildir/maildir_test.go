@@ -229,7 +229,7 @@ func TestNameTaken(t *testing.T) {
 				fs := ground()
 				var tried []string
 				fs.Fault = func(c crashfs.Call) error {
-					if c.Op != op {
+					if c.Op != op || !strings.HasPrefix(c.Name, "Maildir/tmp/") {
 						return nil
 					}
 					tried = append(tried, c.Name+c.Name2)
@@ -372,7 +372,7 @@ func TestMaildirmake(t *testing.T) {
 		want string
 		code int
 	}{
-		{nil, "maildirmake: usage: maildirmake name\n", 100},
+		{nil, "maildirmake: usage: maildirmake [ -q quota | -f folder ] name\n", 100},
 		{[]string{"Maildir"}, "maildirmake: fatal: unable to mkdir Maildir: file already exists\n", 111},
 		{[]string{"no/Maildir"}, "maildirmake: fatal: unable to mkdir no/Maildir: file does not exist\n", 111},
 	} {

@@ -328,6 +328,25 @@ func dial(t *testing.T, dir string) (say func(string) string, quit func() string
 	}
 }
 
+// What QUIT removes is taken from the quota; what was not there to remove, and
+// what a reader has thrown away before, is not.
+func TestPop3dQuota(t *testing.T) {
+	dir := drop(t, "cur/1,S=3:2,S", "one", "new/2", "two more", "new/3", "three", "cur/4:2,ST", "four", "cur/5,S=77:2,", "five")
+	size := dir + "/maildirsize"
+	const before = "1000S\n0 0\n"
+	if err := os.WriteFile(size, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	talk(t, dir, "DELE 1\nDELE 2\nRSET\nQUIT\n")
+	if got, _ := os.ReadFile(size); string(got) != before {
+		t.Errorf("nothing removed: %q", got)
+	}
+	talk(t, dir, "DELE 1\nDELE 2\nDELE 4\nDELE 5\nQUIT\n")
+	if got, _ := os.ReadFile(size); string(got) != before+"-88 -3\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestPop3dTrouble(t *testing.T) {
 	const none = "-ERR this user has no $HOME/Maildir\n"
 	if got := talk(t, filepath.Join(t.TempDir(), "none"), "QUIT\n"); got != none {

@@ -252,6 +252,7 @@ func (s *mailbox) blast(file io.Reader, lines int) error {
 // reader would take it for new mail.
 func (s *mailbox) update() {
 	var changed, removed [2]bool // cur/, new/
+	var gone []maildir.Entry
 	whole := true
 	for i := range s.messages {
 		m := &s.messages[i]
@@ -264,10 +265,13 @@ func (s *mailbox) update() {
 			whole = false
 		case unread:
 			changed[1], removed[1] = true, true
+			gone = append(gone, m.Entry)
 		default:
 			changed[0], removed[0] = true, true
+			gone = append(gone, m.Entry)
 		}
 	}
+	maildir.Removed(s.fs, ".", gone)
 	// cur/ first: what moved there is to be safe before new/ forgets it.
 	for i, sub := range []string{"cur", "new"} {
 		if changed[i] && s.fs.SyncDir(sub) != nil && removed[i] && whole {
