@@ -1,7 +1,6 @@
 package pop3
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"slices"
@@ -42,25 +41,33 @@ func full(t *testing.T) *crashfs.FS {
 // session deletes messages by their numbers; quit ends it and returns the answer.
 func session(t *testing.T, fs *crashfs.FS, numbers ...int) (quit func() string) {
 	t.Helper()
+	s := enter(t, fs)
+	for _, n := range numbers {
+		s.messages[n-1].deleted = true
+	}
+	return func() string { return converse(s, "QUIT\r\n") }
+}
+
+// enter opens the Maildir.
+func enter(t *testing.T, fs *crashfs.FS) *mailbox {
+	t.Helper()
 	entries, err := maildir.Scan(fs, time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil || len(entries) != 5 {
 		t.Fatal(entries, err)
 	}
 	fs.Settle()
-	var out bytes.Buffer
 	s := &mailbox{fs: fs}
-	s.out = bufio.NewWriter(&out)
 	for _, e := range entries {
 		s.messages = append(s.messages, message{Entry: e})
 	}
-	for _, n := range numbers {
-		s.messages[n-1].deleted = true
-	}
-	return func() string {
-		s.do("quit", nil)
-		s.out.Flush()
-		return out.String()
-	}
+	return s
+}
+
+func converse(s *mailbox, client string) (server string) {
+	var out bytes.Buffer
+	s.start(strings.NewReader(client), &out, 512, 16<<10)
+	s.serve(s.do)
+	return out.String()
 }
 
 // look says what is wrong with the Maildir: every message of present is there once
@@ -201,4 +208,32 @@ func TestNameTakenInCur(t *testing.T) {
 	if got := strings.Join(files(t, dir), " "); got != "cur/1.M1.h:2, new/1.M1.h" {
 		t.Errorf("the Maildir has %s", got)
 	}
+}
+
+// Whatever a client says, it is answered in lines; without QUIT nothing changes, and
+// without DELE nothing goes.
+func FuzzSession(f *testing.F) {
+	f.Add("STAT\r\nLIST\r\nUIDL 2\r\nRETR 1\r\nTOP 1 0\r\nDELE 1\r\nQUIT\r\n")
+	f.Add("dele 2\nRSET\nDELE 5\nLAST\nlist 5\nquit")
+	f.Add("RETR 99999999999999999999\r\nTOP 1 -1\r\nDELE\x00 1\r\n\r\n")
+	f.Fuzz(func(t *testing.T, client string) {
+		fs := full(t)
+		s := enter(t, fs)
+		before := fs.Dump()
+		server := converse(s, client)
+		lower := strings.ToLower(client)
+		if !strings.Contains(lower, "quit") && fs.Dump() != before {
+			t.Errorf("without QUIT: %s", fs.Dump())
+		}
+		if !strings.Contains(lower, "dele") {
+			if err := look(fs, slices.Concat(kept, deleted), nil); err != nil {
+				t.Errorf("without DELE: %v", err)
+			}
+		}
+		for line := range strings.Lines(server) {
+			if !strings.HasSuffix(line, "\r\n") {
+				t.Errorf("%q", server)
+			}
+		}
+	})
 }
