@@ -2,11 +2,9 @@ package user
 
 import (
 	"context"
-	"errors"
 
 	"paperpath/internal/opt"
 	"paperpath/internal/proc"
-	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 )
 
@@ -51,10 +49,5 @@ func preline(_ context.Context, env *proc.Env) error {
 			head += line.text
 		}
 	}
-	err := feed(env, argv, head, true)
-	var unable *strerr.Error
-	if errors.As(err, &unable) && unable.Verb == "run" && !strerr.Temporary(err) {
-		return proc.Permanent(err)
-	}
-	return err
+	return feed(env, argv, head, true)
 }
