@@ -149,9 +149,15 @@ func TestHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	onOtherHost(t, programs, steps)
+}
+
+// onOtherHost runs a script elsewhere; dir is /paperpath there.
+func onOtherHost(t *testing.T, dir, script string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", elsewhere, "sh", t.TempDir(), programs, steps)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", elsewhere, "sh", t.TempDir(), dir, script)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{

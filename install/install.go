@@ -18,6 +18,7 @@ package install
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -41,6 +42,13 @@ type item struct {
 	program    string // name of the built file, for a program
 
 	text []byte // of an s or c that is no program
+	page bool   // a manual page, or a link to one
+}
+
+// compressed reports whether a packager has compressed a page, as man(1) allows.
+func (it *item) compressed(name string) bool {
+	_, err := os.Lstat(name + ".gz")
+	return it.page && err == nil
 }
 
 // queue reports whether a part of the queue is meant: the C programs can be told to
@@ -123,12 +131,12 @@ func manual(commands []programs.Program, home string) (pages, links []item, err 
 		}
 		section := f.Name()[strings.LastIndexByte(f.Name(), '.')+1:]
 		shared := Prefix + "/share/man/man" + section + "/" + f.Name()
-		it := item{Entry: hier.Entry{Kind: 's', Mode: 0o644, Owner: "root:root", Path: shared, Host: true}}
+		it := item{Entry: hier.Entry{Kind: 's', Mode: 0o644, Owner: "root:root", Path: shared, Host: true}, page: true}
 		if !elsewhere[f.Name()] {
 			it.Path, it.Owner = home+"/man/man"+section+"/"+f.Name(), "root:qmail"
 			links = append(links, item{Entry: hier.Entry{
 				Kind: 'l', Mode: 0o777, Owner: "root:root", Path: shared, What: it.Path, Host: true,
-			}})
+			}, page: true})
 		}
 		if it.text, err = paperpath.Files.ReadFile("man/" + f.Name()); err != nil {
 			return nil, nil, err

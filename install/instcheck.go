@@ -148,6 +148,8 @@ func (a *auditor) check(it *item) {
 	}
 	err := stat(name, &st)
 	switch {
+	case err == unix.ENOENT && it.compressed(name):
+		return
 	case err == unix.ENOENT && it.Kind == 'c':
 		return // an administrator has no use for it
 	case err == unix.ENOENT && it.Host && strings.HasPrefix(it.Path, a.home+"/supervise/"):

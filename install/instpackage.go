@@ -143,6 +143,9 @@ func (x *installer) put(it *item) error {
 		return strerr.Unable("stat", name, err)
 	}
 	absent := err != nil
+	if absent && it.compressed(name) {
+		return nil
+	}
 	switch it.Kind {
 	case 'd', 'p', 'f':
 		return x.putPlace(it, name, &st, absent)
