@@ -33,3 +33,17 @@ func TestAppend(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendIn(t *testing.T) {
+	at := time.Unix(1795252023, 0)
+	for want, zone := range map[string]*time.Location{
+		"21 Nov 2026 09:07:03 -0000": nil,
+		"21 Nov 2026 09:07:03 +0000": time.UTC,
+		"21 Nov 2026 14:37:03 +0530": time.FixedZone("", 5*3600+1800),
+		"20 Nov 2026 22:07:03 -1100": time.FixedZone("", -11*3600),
+	} {
+		if got := string(AppendIn(nil, at, zone)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

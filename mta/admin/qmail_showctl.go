@@ -73,6 +73,7 @@ var others = []file{
 	{"badrcptto", 'l', "", "", " not accepted in RCPT TO."},
 	{"bouncemaxbytes", 'n', "", "Of a message that bounces go back at most ", " bytes."},
 	{"concurrencyincoming", 'n', "", "Concurrency of incoming SMTP is ", ""},
+	{"datelocaltime", 'n', "0", "Dates are in local time unless this is 0: ", ""},
 	{"defaultdelivery", 'l', "", "Delivery instructions without .qmail: ", ""},
 	{"extraqueue", 'l', "", "Every message also goes to ", "."},
 	{"holdlocal", 'n', "0", "Local deliveries are held unless this is 0: ", ""},

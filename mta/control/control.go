@@ -14,10 +14,13 @@ import (
 	"errors"
 	"strings"
 	"syscall"
+	"time"
 
 	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
+	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/zone"
 )
 
 // Dir is a control directory, inside the qmail home that fs is rooted in.
@@ -122,6 +125,23 @@ func (d *Dir) ListOrMe(name string) ([]string, error) {
 	}
 	me, err := d.Me()
 	return []string{me}, err
+}
+
+// LocalDates reports whether dates in header fields are in local time: the
+// date-localtime patch without compiling.
+func (d *Dir) LocalDates() (bool, error) {
+	n, err := d.Int("datelocaltime", 0)
+	return n != 0, err
+}
+
+// DateZone returns the time zone of such dates, that of vars or the system; nil
+// if they are as C qmail writes them, UTC without saying so.
+func (d *Dir) DateZone(vars proc.Vars) (*time.Location, error) {
+	local, err := d.LocalDates()
+	if err != nil || !local {
+		return nil, err
+	}
+	return zone.Of(vars), nil
 }
 
 // Map finds lines without regard to ASCII case (constmap.c). The last of

@@ -150,7 +150,7 @@ func (m *message) finish() error {
 	}
 	if !m.seen[date] {
 		m.head = append(m.head, prefix+"Date: "...)
-		m.head = date822.Append(m.head, m.start)
+		m.head = date822.AppendIn(m.head, m.start, m.zone)
 		m.head = append(m.head, '\n')
 	}
 	if !m.seen[id] {

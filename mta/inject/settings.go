@@ -21,6 +21,7 @@ import (
 type message struct {
 	home  string
 	start time.Time
+	zone  *time.Location // of Date
 
 	// Letters of QMAILINJECT.
 	nameInComment   bool // c
@@ -118,6 +119,9 @@ func (m *message) readControls(env *proc.Env) error {
 	files := control.Home(m.home)
 	me, hasMe, err := files.Line("me")
 	if err != nil {
+		return errRead
+	}
+	if m.zone, err = files.DateZone(env.Vars); err != nil {
 		return errRead
 	}
 	setting := func(name, variable string) (string, error) {

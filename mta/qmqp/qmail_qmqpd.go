@@ -18,6 +18,7 @@ import (
 
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
+	"paperpath/mta/control"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue"
 	"paperpath/mta/received"
@@ -65,11 +66,15 @@ func take(in *netstring.Reader, vars proc.Vars) (answer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	q, err := queue.Start(layout.Home(vars), vars)
+	home := layout.Home(vars)
+	peer := received.FromVars(vars)
+	if peer.Zone, err = control.Home(home).DateZone(vars); err != nil {
+		return "", errResources
+	}
+	q, err := queue.Start(home, vars)
 	if err != nil {
 		return "", errResources
 	}
-	peer := received.FromVars(vars)
 	q.Write(peer.Append(nil, "QMQP", time.Now()))
 	good, err := deliver(q, in, length)
 	if err != nil {

@@ -106,6 +106,9 @@ const errResources = proc.Exit(proc.StatusTemporary)
 
 func (s *session) configure(vars proc.Vars, fs fsys.FS) (err error) {
 	dir := control.Open(fs)
+	if s.peer.Zone, err = dir.DateZone(vars); err != nil {
+		return err
+	}
 	if _, _, err = dir.Line("me"); err != nil { // control_init
 		return err
 	}

@@ -28,6 +28,8 @@ type Peer struct {
 	HasHelo bool   // it differs from Host
 
 	Local string // our own host name
+
+	Zone *time.Location // of the date; nil: date822.Append
 }
 
 // FromVars reads a Peer from the TCP* variables (tcp-environ(5)). What is not
@@ -69,7 +71,7 @@ func (p *Peer) Append(dst []byte, protocol string, t time.Time) []byte {
 	dst = append(dst, " with "...)
 	dst = append(dst, protocol...)
 	dst = append(dst, "; "...)
-	dst = date822.Append(dst, t)
+	dst = date822.AppendIn(dst, t, p.Zone)
 	return append(dst, '\n')
 }
 

@@ -161,3 +161,16 @@ func TestBounceMaxBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestDateOfBounces(t *testing.T) {
+	for text, want := range map[string]string{"0\n": " -0000", "1\n": " +0500"} {
+		h := open(t, emptyQueue(), controls{"me": "here.example\n", "datelocaltime": text})
+		h.send("x", "s@here.example", "fail@here.example")
+		h.awaitEmpty()
+		h.close()
+		_, date, _ := strings.Cut(h.deliveries()[0].body, "\nDate: ")
+		if date, _, _ = strings.Cut(date, "\n"); !strings.HasSuffix(date, want) {
+			t.Errorf("datelocaltime %q: %q", text, date)
+		}
+	}
+}

@@ -2,7 +2,9 @@ package send
 
 import (
 	"errors"
+	"time"
 
+	"paperpath/internal/proc"
 	"paperpath/mta/control"
 )
 
@@ -12,7 +14,8 @@ type settings struct {
 	concurrency [channels]int
 	held        [channels]bool // no delivery is started
 
-	bounceMaxBytes         int64 // of the message in a bounce; < 0: all of it
+	bounceMaxBytes         int64          // of the message in a bounce; < 0: all of it
+	zone                   *time.Location // of dates in bounces
 	bounceFrom, bounceHost string
 	doubleBounceTo         string // with its host
 
@@ -34,7 +37,7 @@ var holdFiles = [channels]string{"holdlocal", "holdremote"}
 // readSettings is getcontrols of qmail-send.c. Without control/me the names
 // that it stands for become the literal names of the files, except in locals,
 // which qmail-send cannot do without.
-func readSettings(dir *control.Dir) (s settings, err error) {
+func readSettings(dir *control.Dir, vars proc.Vars) (s settings, err error) {
 	r := reader{dir: dir}
 	s.lifetime = int64(r.number("queuelifetime", 604800))
 	for c, name := range concurrencyFiles {
@@ -48,6 +51,9 @@ func readSettings(dir *control.Dir) (s settings, err error) {
 	doubleBounceHost := r.host("doublebouncehost")
 	s.doubleBounceTo = r.line("doublebounceto", "postmaster") + "@" + doubleBounceHost
 	s.percentHack = control.Set(r.list("percenthack"))
+	zone, err := dir.DateZone(vars)
+	r.keep(err)
+	s.zone = zone
 	if r.err == nil {
 		s.locals, s.virtual, err = readDomains(dir)
 	}

@@ -356,9 +356,8 @@ func (f *finisher) removeOwnerless() {
 }
 
 func (f *finisher) ownerless(id store.ID) bool {
-	// The change time, which nobody can set, where C uses the access time.
 	st, err := f.fs.Stat(id.Mess())
-	if err != nil || f.clock().Sub(st.Ctime) <= store.Ossified {
+	if err != nil || f.clock().Sub(st.Atime) <= store.Ossified {
 		return false
 	}
 	// In this order: info/N is there before todo/N goes.

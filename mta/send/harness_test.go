@@ -19,6 +19,7 @@ import (
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/fsys/crashfs"
+	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
 	"paperpath/internal/sys"
 	"paperpath/mta/control"
@@ -127,7 +128,7 @@ func openWith(t *testing.T, fs fsys.FS, c controls, first []byte) *house {
 	}
 	h.home = c.write(t)
 	dir := control.Home(h.home)
-	settings, err := readSettings(dir)
+	settings, err := readSettings(dir, proc.Vars{"TZ=<+05>-5"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,8 @@ type injector struct {
 	submit         func() (submission, error)
 	from, host     string
 	doubleBounceTo string
-	maxBytes       int64 // of the message in a bounce; < 0: all of it
+	zone           *time.Location // of Date
+	maxBytes       int64          // of the message in a bounce; < 0: all of it
 }
 
 // bounce injects what bounce/N says and removes it (injectbounce). It reports
@@ -87,7 +88,7 @@ func (in *injector) injectBounce(id store.ID, sender string) bool {
 }
 
 func (in *injector) header(m submission, to string) {
-	io.WriteString(m, "Date: "+date822.String(in.clock())+"\n"+
+	io.WriteString(m, "Date: "+string(date822.AppendIn(nil, in.clock(), in.zone))+"\n"+
 		"From: "+quote.Box(in.from)+"@"+in.host+"\n"+
 		"To: "+quote.Address(to)+"\n"+
 		"Subject: failure notice\n\n")

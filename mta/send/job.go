@@ -108,7 +108,7 @@ func (s *scheduler) openJob(c channel, e entry) {
 	name := c.file(e.id)
 	f, err := s.fs.Open(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		s.troubleOpening(c, e.id)
+		s.troubleOpening(c, e.id, name)
 		return
 	}
 	sender, birth, err := store.ReadInfo(s.fs, e.id)
@@ -118,7 +118,7 @@ func (s *scheduler) openJob(c channel, e entry) {
 			s.finisher.work.put(finish{id: e.id, corrupt: e.id.Info()})
 			return
 		}
-		s.troubleOpening(c, e.id)
+		s.troubleOpening(c, e.id, e.id.Info())
 		return
 	}
 	s.jobs++
@@ -132,11 +132,11 @@ func (s *scheduler) openJob(c channel, e entry) {
 	}}
 }
 
-func (s *scheduler) troubleOpening(c channel, id store.ID) {
+func (s *scheduler) troubleOpening(c channel, id store.ID, name string) {
 	if _, err := s.fs.Stat(id.Info()); errors.Is(err, syscall.ENOENT) {
 		return // somebody took the message away
 	}
-	s.log.line("warning: trouble opening ", c.file(id), "; will try again later")
+	s.log.line("warning: trouble opening ", name, "; will try again later")
 	s.due[c].push(entry{s.now + sleepSysfail, id})
 }
 

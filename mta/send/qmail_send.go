@@ -70,7 +70,7 @@ func runSend(_ context.Context, env *proc.Env) error {
 		return cannot("unable to switch to home directory")
 	}
 	dir := control.Home(home)
-	settings, err := readSettings(dir)
+	settings, err := readSettings(dir, env.Vars)
 	if err != nil {
 		return cannot("unable to read controls")
 	}
@@ -167,7 +167,7 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 	injector := &injector{
 		fs: s.fs, log: s.log, clock: s.clock, submit: submit,
 		from: s.settings.bounceFrom, host: s.settings.bounceHost, doubleBounceTo: s.settings.doubleBounceTo,
-		maxBytes: s.settings.bounceMaxBytes,
+		maxBytes: s.settings.bounceMaxBytes, zone: s.settings.zone,
 	}
 	s.recorder = newRecorder(s.fs, s.log, s.post)
 	s.finisher = newFinisher(s.fs, s.form, s.log, s.clock, cleaner, injector, func(id store.ID, after int64) {

@@ -299,6 +299,12 @@ func TestCleanupLeavesWhatIsEnding(t *testing.T) {
 	if !f.ownerless(ids[0]) {
 		t.Error("has nothing but mess/")
 	}
+	mess := ids[0].Mess()
+	fs.SetTimes(mess, time.Now().Add(-store.Ossified+time.Minute))
+	if f.ownerless(ids[0]) {
+		t.Error("is younger than 36 hours")
+	}
+	fs.SetTimes(mess, time.Now().Add(-store.Ossified-time.Minute))
 	f.swept[ids[0]] = true
 	if f.ownerless(ids[0]) {
 		t.Error("is ending")

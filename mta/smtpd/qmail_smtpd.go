@@ -28,6 +28,7 @@ import (
 	"paperpath/internal/decimal"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
+	"paperpath/internal/zone"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue"
 	"paperpath/mta/received"
@@ -108,4 +109,7 @@ func (s *session) configure(set *settings, vars proc.Vars) {
 	_, s.anyHelo = vars.Get("NOBADHELO")
 	_, s.logPatterns = vars.Get("LOGREGEX")
 	s.peer = received.FromVars(vars)
+	if set.localDates {
+		s.peer.Zone = zone.Of(vars)
+	}
 }

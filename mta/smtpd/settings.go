@@ -14,6 +14,7 @@ import (
 type settings struct {
 	greeting    string
 	localIPHost string // "" for none
+	localDates  bool   // in Received
 	timeout     time.Duration
 	dataBytes   int // 0 for no limit
 	hosts       *rcpthosts.Hosts
@@ -69,6 +70,9 @@ func (set *settings) read(fs fsys.FS) (err error) {
 		return err
 	}
 	if set.localIPHost, err = dir.LineOr("localiphost", me); err != nil {
+		return err
+	}
+	if set.localDates, err = dir.LocalDates(); err != nil {
 		return err
 	}
 	timeout, err := dir.Int("timeoutsmtpd", 1200)

@@ -57,7 +57,8 @@ const (
 type Queue struct {
 	FS    fsys.FS
 	Form  store.Form
-	Extra []string // recipients that every message gets: what QUEUE_EXTRA was to C
+	Zone  *time.Location // of the date in Received; nil: UTC, unnamed
+	Extra []string       // recipients that every message gets: what QUEUE_EXTRA was to C
 }
 
 // Client is what the queue records about the caller of qmail-queue.
@@ -198,7 +199,7 @@ func (m *entry) writeMessage(r io.Reader) error {
 	b = append(b, " invoked "...)
 	b = append(b, m.client.By...)
 	b = append(b, "); "...)
-	b = date822.Append(b, m.client.Time)
+	b = date822.AppendIn(b, m.client.Time, m.queue.Zone)
 	b = append(b, '\n')
 	for {
 		n, err := r.Read(b[len(b):cap(b)])

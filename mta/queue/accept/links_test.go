@@ -17,7 +17,7 @@ bufio bytes cmp context encoding/binary errors fmt io io/fs iter maps math math/
 runtime runtime/debug slices sort strconv strings sync sync/atomic syscall time unicode unicode/utf8 unsafe
 golang.org/x/sys/unix
 paperpath/internal/date822 paperpath/internal/decimal paperpath/internal/fsys paperpath/internal/gobinary paperpath/internal/limit paperpath/internal/line
-paperpath/internal/proc paperpath/internal/proc/host paperpath/internal/strerr paperpath/internal/sys
+paperpath/internal/proc paperpath/internal/proc/host paperpath/internal/strerr paperpath/internal/sys paperpath/internal/zone
 paperpath/mta/control paperpath/mta/layout paperpath/mta/queue/accept paperpath/mta/queue/answer paperpath/mta/queue/resident paperpath/mta/queue/store
 paperpath/cmd/qmail-queue
 `

@@ -67,8 +67,12 @@ func enter(home string) (q Queue, err error) {
 	if os.Chdir(home) != nil {
 		return q, proc.Exit(answer.Home)
 	}
-	if q.Extra, err = readExtra(control.Open(fsys.OS{})); err != nil {
+	dir := control.Open(fsys.OS{})
+	if q.Extra, err = readExtra(dir); err != nil {
 		return q, err
+	}
+	if q.Zone, err = dir.DateZone(nil); err != nil { // the system's: the caller's TZ is not to be read
+		return q, proc.Exit(answer.Config)
 	}
 	if os.Chdir("queue") != nil {
 		return q, proc.Exit(answer.Queue)

@@ -17,8 +17,9 @@ import (
 	"paperpath/mta/layout"
 )
 
-// Ossified is the age from which a message file without an envelope, or a file
-// in pid/, belongs to nobody: qmail-queue gives up after 24 hours.
+// Ossified is the age above which a message file without an envelope, or a file
+// in pid/, belongs to nobody: qmail-queue gives up after 24 hours. The age is
+// that of the last access, as in C: nobody but the queue's owner can set it.
 const Ossified = 36 * time.Hour
 
 // Commands to qmail-clean: these prefixes, a message number, NUL. Each is
@@ -156,8 +157,7 @@ func hold(fs fsys.FS, form Form, id ID) byte {
 func cleanPid(fs fsys.FS, now time.Time) {
 	names, _ := fs.List("pid")
 	for _, name := range names {
-		// The change time, which nobody can set, where C uses the access time.
-		if st, err := fs.Stat("pid/" + name); err == nil && now.Sub(st.Ctime) >= Ossified {
+		if st, err := fs.Stat("pid/" + name); err == nil && now.Sub(st.Atime) > Ossified {
 			fs.Remove("pid/" + name)
 		}
 	}

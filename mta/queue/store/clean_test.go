@@ -116,6 +116,16 @@ func TestPidIsCleanedAfter36Hours(t *testing.T) {
 	if exists(fs, "pid/1.2.3") {
 		t.Error("not removed")
 	}
+	// What counts is the access time, wherever that comes from.
+	put(t, fs, "pid/4.5.6", "")
+	old := time.Now().Add(-Ossified - time.Minute)
+	if err := os.Chtimes(fs.Root+"/pid/4.5.6", old, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ServeClean(fs, strings.NewReader(""), &proctest.Buffer{}, time.Now)
+	if exists(fs, "pid/4.5.6") {
+		t.Error("not removed though long not read")
+	}
 }
 
 func TestQmailCleanEndsWithItsInput(t *testing.T) {
