@@ -27,7 +27,9 @@ type server struct {
 	db       *tcprules.Database // if hasRules
 	argv     []string           // of the program
 	inside   *inside.Table      // programs to run as functions; nil: none
-	direct   bool               // a connection needs no waiting before its program
+
+	accepters  int    // goroutines that accept
+	relayFiles uint64 // descriptors that the programs inside take for a connection
 
 	usage   usage   // for limits
 	counted counted // for -S
@@ -46,7 +48,7 @@ type server struct {
 	spawned   uint64           // processes that were to be created so far
 	starting  int              // processes that are being created
 	born      sync.Cond        // somebody is in children
-	complaint time.Time        // the last one about accept
+	complaint time.Time        // the last one about what clients wait for
 	maxFiles  uint64           // descriptors for connections
 	gates     []*gate
 }
@@ -70,16 +72,22 @@ func newServer(set *settings, env *proc.Env, files [8]proc.File, clients []int, 
 	if s.hasRules {
 		s.db = openRules(env, s.rules)
 	}
-	s.direct = !s.settings.inside && !s.remoteHost && !s.remoteInfo && s.hasLocalHost &&
-		len(s.proxies) == 0 && len(s.banner) <= maxDirectBanner
+	s.accepters = 1
+	if s.direct() {
+		// Each creates its processes itself: handing connections to other
+		// goroutines costs a tenth of the throughput. Creating one keeps a
+		// processor busy.
+		s.accepters = min(runtime.GOMAXPROCS(0), maxAccepters, int(min(s.maxFiles/filesEach, maxAccepters)))
+	}
+	if s.settings.inside {
+		s.relayFiles = inside.Files(argv)
+		s.maxFiles = max(s.maxFiles, filesEach+s.relayFiles)
+	}
 	return s
 }
 
 // maxAccepters bounds the processes that are created at a time.
 const maxAccepters = 16
-
-// maxDirectBanner is what a new connection takes without waiting for its client.
-const maxDirectBanner = 1 << 10
 
 // serve accepts connections until stop, and waits for those that are being
 // served then. ready is called when it accepts.
@@ -88,17 +96,10 @@ func (s *server) serve(ready func()) error {
 	s.mu.Lock()
 	s.logStatus()
 	s.mu.Unlock()
-	accepters := 1
-	if s.direct {
-		// Each creates its processes itself: handing connections to other
-		// goroutines costs a tenth of the throughput. Creating one keeps a
-		// processor busy.
-		accepters = min(runtime.GOMAXPROCS(0), maxAccepters, int(min(s.maxFiles/filesEach, maxAccepters)))
-	}
 	if !s.settings.inside {
 		go s.reap()
 	}
-	for range accepters {
+	for range s.accepters {
 		g, err := newGate(s.clients, s.settings.inside)
 		if err != nil {
 			return strerr.Unable("wait for", "connections", err)
@@ -107,7 +108,7 @@ func (s *server) serve(ready func()) error {
 		s.gates = append(s.gates, g)
 		s.mu.Unlock()
 	}
-	failed := make(chan error, accepters)
+	failed := make(chan error, s.accepters)
 	for _, g := range s.gates {
 		go func() { failed <- s.accept(g) }()
 	}
@@ -166,9 +167,9 @@ func maxFiles() uint64 {
 // filesWithAnother returns how many descriptors the connections may have taken, with one
 // connection more. The caller holds mu.
 func (s *server) filesWithAnother() uint64 {
-	n := filesEach * (s.preparing + s.reserved + 1)
+	n := (filesEach + s.relayFiles) * (s.preparing + s.reserved + 1)
 	if s.settings.inside {
-		n += uint64(len(s.streams) + len(s.children))
+		n += (1+s.relayFiles)*uint64(len(s.streams)) + uint64(len(s.children))
 	}
 	return n
 }
@@ -194,7 +195,10 @@ func (s *server) accept(g *gate) error {
 			return nil
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 			// The client waits in the backlog. C would spin here.
-			s.complain(err)
+			s.mu.Lock()
+			s.counted.acceptErrors++
+			s.mu.Unlock()
+			s.complain(strerr.Unable("accept", "connection", err))
 			s.unreserve()
 			time.Sleep(acceptPause)
 			continue
@@ -214,7 +218,7 @@ func (s *server) accept(g *gate) error {
 		s.counted.accepted++
 		s.logStatus()
 		s.mu.Unlock()
-		if s.direct {
+		if s.direct() {
 			s.connect(fd, remote)
 		} else {
 			go s.connect(fd, remote)
@@ -255,14 +259,13 @@ func (s *server) roomy() {
 	}
 }
 
-// complain says, now and then, that nobody can be accepted.
+// complain says, now and then, why clients have to wait.
 func (s *server) complain(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counted.acceptErrors++
 	if time.Since(s.complaint) > acceptQuiet {
 		s.complaint = time.Now()
-		s.env.Warn(strerr.Unable("accept", "connection", err))
+		s.env.Warn(err)
 	}
 }
 

@@ -42,6 +42,12 @@ func (l *sockets) activated(env *proc.Env) error {
 		fd := firstActivated + i
 		unix.CloseOnExec(fd)
 		if i < len(names) && names[i] == "status" {
+			if l.status >= 0 {
+				return errors.New("unable to use $LISTEN_FDNAMES: there are several sockets for the status")
+			}
+			if err := accepts(fd); err != nil {
+				return strerr.Unable("use", "descriptor "+strconv.Itoa(fd), err)
+			}
 			l.status = fd
 			continue
 		}
@@ -50,12 +56,21 @@ func (l *sockets) activated(env *proc.Env) error {
 		}
 		l.clients = append(l.clients, fd)
 	}
-	l.shared = true
+	l.shared = len(l.clients) > 0
 	return nil
 }
 
 // listening makes sure that fd is a TCP socket that accepts connections.
 func listening(fd int) error {
+	if err := accepts(fd); err != nil {
+		return err
+	}
+	_, err := tcp.Local(fd) // of a family that is known
+	return err
+}
+
+// accepts makes sure that fd is a socket that accepts connections.
+func accepts(fd int) error {
 	for option, want := range map[int]int{unix.SO_TYPE: unix.SOCK_STREAM, unix.SO_ACCEPTCONN: 1} {
 		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
 		if err != nil {
@@ -65,6 +80,5 @@ func listening(fd int) error {
 			return errors.New("it does not accept connections")
 		}
 	}
-	_, err := tcp.Local(fd) // of a family that is known
-	return err
+	return nil
 }

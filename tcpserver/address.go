@@ -9,11 +9,13 @@ import (
 
 	"paperpath/internal/dnsq"
 	"paperpath/internal/ipme"
+	"paperpath/internal/proc"
+	"paperpath/internal/qualify"
 	"paperpath/internal/strerr"
 )
 
 // lookupHost understands an address, in brackets or not, and a name.
-func lookupHost(resolver *dnsq.Resolver, host string) (netip.Addr, error) {
+func lookupHost(vars proc.Vars, resolver *dnsq.Resolver, host string) (netip.Addr, error) {
 	none := errors.New("no IP address for " + strerr.Clean(host))
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	switch {
@@ -33,21 +35,35 @@ func lookupHost(resolver *dnsq.Resolver, host string) (netip.Addr, error) {
 		}
 		return ip, nil
 	}
-	ctx := context.Background()
-	ips, err := resolver.A(ctx, host)
-	if !dnsq.IsName(host) {
-		err = syscall.EPROTO // C's DNS library cannot ask such a question
-	}
-	if errors.Is(err, dnsq.ErrNone) {
-		ips, err = resolver.AAAA(ctx, host)
+	names, err := qualify.Names(vars, host)
+	var ips []netip.Addr
+	for i := 0; err == nil && len(ips) == 0 && i < len(names); i++ {
+		ips, err = addresses(resolver, names[i])
 	}
 	switch {
-	case errors.Is(err, dnsq.ErrNone):
-		return netip.Addr{}, none
 	case err != nil:
 		return netip.Addr{}, errors.New("temporarily unable to figure out IP address for " + strerr.Clean(host) + ": " + strerr.Text(err))
 	case len(ips) == 0:
 		return netip.Addr{}, none
 	}
 	return ips[0], nil
+}
+
+// addresses returns those of a complete name, IPv6 ones only if it has no others.
+func addresses(resolver *dnsq.Resolver, name string) ([]netip.Addr, error) {
+	if ip, ok := ipme.ParseDotted(name); ok { // the rules may say so
+		return []netip.Addr{ip}, nil
+	}
+	if !dnsq.IsName(name) {
+		return nil, syscall.EPROTO // C's DNS library cannot ask such a question
+	}
+	ctx := context.Background()
+	ips, err := resolver.A(ctx, name)
+	if errors.Is(err, dnsq.ErrNone) {
+		ips, err = resolver.AAAA(ctx, name)
+	}
+	if errors.Is(err, dnsq.ErrNone) {
+		return nil, nil
+	}
+	return ips, err
 }

@@ -74,7 +74,7 @@ func (l *sockets) open(env *proc.Env, set *settings, resolver *dnsq.Resolver, ho
 	var addresses []netip.AddrPort
 	if len(l.clients) == 0 {
 		for one := range strings.SplitSeq(host, ",") {
-			ip, err := lookupHost(resolver, one)
+			ip, err := lookupHost(env.Vars, resolver, one)
 			if err != nil {
 				return err
 			}
@@ -82,8 +82,15 @@ func (l *sockets) open(env *proc.Env, set *settings, resolver *dnsq.Resolver, ho
 		}
 	}
 	if set.replacement != "" && len(addresses) > 0 {
-		if err := l.takeOver(set.replacement, addresses); err != nil {
-			return strerr.Unable("take over from", set.replacement, err)
+		err := l.takeOver(set.replacement, addresses)
+		if err != nil {
+			err = strerr.Unable("take over from", set.replacement, err)
+		}
+		switch {
+		case errors.Is(err, errRefused), errors.Is(err, errTruncated):
+			env.Warn(err)
+		case err != nil:
+			return err
 		}
 	}
 	if len(l.clients) == 0 {

@@ -100,6 +100,11 @@ func (s *server) logEnd(c *serving, status int) {
 	if s.verbosity >= 2 {
 		s.env.Say("end " + strconv.Itoa(c.number) + " status " + strconv.Itoa(status))
 	}
+	s.logSummary(c, status)
+}
+
+// logSummary is the line of -L.
+func (s *server) logSummary(c *serving, status int) {
 	if s.summary {
 		took := time.Since(c.began).Seconds()
 		s.env.Say(c.summary + " status=" + strconv.Itoa(status) + " seconds=" + strconv.FormatFloat(took, 'f', 3, 64))

@@ -107,12 +107,18 @@ func parse(env *proc.Env) (*settings, []string, error) {
 		case 'C':
 			s.perAddress = o.Arg
 			if n, _, _ := strings.Cut(o.Arg, ":"); n != "" {
-				_, _, err = parseLimit(conns, n)
+				if _, _, err = parseLimit(conns, n); err != nil {
+					err = illegal(env, o)
+				}
 			}
 		case 'y':
 			s.proxies, err = networks(o.Arg)
 		case 'T':
-			s.patience, s.patient = seconds(o.Arg, 0), true
+			var digits int
+			s.patience, digits = decimal.Seconds(o.Arg)
+			if s.patient = true; digits == 0 || digits < len(o.Arg) {
+				err = illegal(env, o)
+			}
 		case 'S':
 			s.status = o.Arg
 		case 'K':
@@ -126,6 +132,22 @@ func parse(env *proc.Env) (*settings, []string, error) {
 		}
 	}
 	return s, o.Rest(), nil
+}
+
+// direct reports whether a connection needs no waiting before its program.
+func (s *settings) direct() bool {
+	return !s.inside && !s.remoteHost && !s.remoteInfo && s.hasLocalHost &&
+		len(s.proxies) == 0 && len(s.banner) <= maxDirectBanner
+}
+
+// maxDirectBanner is what a new connection takes without waiting for its client.
+const maxDirectBanner = 1 << 10
+
+// illegal says which of our options got something else than a number. (Those of C
+// do without one.)
+func illegal(env *proc.Env, o *opt.Set) error {
+	env.Say("illegal argument for option -- " + string(o.Letter))
+	return proc.ErrUsage
 }
 
 // number reads the number that arg begins with; without one, n stays (scan_ulong.c).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,7 +57,9 @@ func (c *connection) start(ctx context.Context) (pid int) {
 		s.logEnd(&c.serving, int(exit)<<8)
 		return 0
 	case child.Exhausted(err):
+		c.number = os.Getpid()
 		s.drop(c, strerr.Unable("fork", "", err))
+		s.logSummary(&c.serving, statusDropped) // C says no more than the warning
 		return 0
 	}
 	c.announce(os.Getpid())
@@ -142,8 +145,7 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 		// The mode is the connection's, and a process expects to wait.
 		unix.SetNonblock(c.fd, false)
 	}
-	number := s.spawning()
-	p, err := child.Start(&child.Command{
+	number, p, err := s.create(&child.Command{
 		Argv:  argv,
 		Path:  file,
 		Vars:  env.Vars,
@@ -152,7 +154,6 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 		Chain: true, // tcpserver's own arguments
 	})
 	if err != nil {
-		s.notSpawned()
 		if given && c.stream != nil {
 			unix.SetNonblock(c.fd, true)
 		}
@@ -160,6 +161,27 @@ func (c *connection) spawn(env *proc.Env, file string, argv []string) error {
 	}
 	s.register(p.PID, number, c)
 	return nil
+}
+
+const (
+	forkPause    = 50 * time.Millisecond // before the next attempt
+	forkPatience = 10 * time.Second      // then the client is dropped
+)
+
+// create creates a process. While there is none to be had the connection waits; C
+// drops it.
+func (s *server) create(command *child.Command) (number uint64, p *child.Process, err error) {
+	for began := time.Now(); ; time.Sleep(forkPause) {
+		number = s.spawning()
+		if p, err = child.Start(command); err == nil {
+			return number, p, nil
+		}
+		s.notSpawned()
+		if !child.Exhausted(err) || time.Since(began) >= forkPatience {
+			return number, nil, err
+		}
+		s.complain(strerr.Unable("fork", "", err))
+	}
 }
 
 // descriptors returns the kernel's numbers of files.

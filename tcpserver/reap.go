@@ -3,6 +3,7 @@ package tcpserver
 import (
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,10 +100,13 @@ func (s *server) reap() {
 func (s *server) wait(pid int, c *serving) {
 	var ws syscall.WaitStatus
 	if !pollProcess(pid, &ws) {
-		for {
-			if _, err := syscall.Wait4(pid, &ws, 0, nil); err != syscall.EINTR {
+		// Waiting in wait4 would take a thread, of which there are not many.
+		for got := 0; got != pid; {
+			var err error
+			if got, err = syscall.Wait4(pid, &ws, syscall.WNOHANG, nil); err != nil && err != syscall.EINTR {
 				break
 			}
+			time.Sleep(reapPause)
 		}
 	}
 	s.mu.Lock()
@@ -112,6 +116,9 @@ func (s *server) wait(pid int, c *serving) {
 	}
 	s.ended(c, ws)
 }
+
+// reapPause is between two looks at a process that the poller cannot wait for.
+const reapPause = 50 * time.Millisecond
 
 func pollProcess(pid int, ws *syscall.WaitStatus) bool {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)

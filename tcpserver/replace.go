@@ -1,6 +1,7 @@
 package tcpserver
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -57,7 +58,7 @@ func (l *sockets) takeOver(name string, addresses []netip.AddrPort) error {
 		return err
 	}
 	fds, err := ask(fd, name)
-	if len(fds) > 1 && wanted(fds[1:], addresses) {
+	if err == nil && len(fds) > 1 && wanted(fds[1:], addresses) {
 		l.replacement, l.clients = fds[0], fds[1:]
 		l.shared = true
 		l.taken = &taken{fd}
@@ -83,13 +84,16 @@ func ask(fd int, name string) (fds []int, err error) {
 		return nil, err
 	}
 	rights := make([]byte, unix.CmsgSpace(4*maxSockets))
-	var n int
+	var n, flags int
 	err = uninterrupted(func() error {
-		_, n, _, _, err = unix.Recvmsg(fd, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+		_, n, flags, _, err = unix.Recvmsg(fd, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
-	if err != nil || n == 0 {
+	switch {
+	case err != nil:
 		return nil, err
+	case n == 0:
+		return nil, errRefused
 	}
 	messages, err := unix.ParseSocketControlMessage(rights[:n])
 	if err != nil {
@@ -102,8 +106,18 @@ func ask(fd int, name string) (fds []int, err error) {
 		}
 		fds = append(fds, some...)
 	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		return fds, errTruncated
+	}
 	return fds, nil
 }
+
+// Why the server before does not help, although it is there. The next one goes on
+// without, and will tell that the address is in use, if it is.
+var (
+	errRefused   = errors.New("it does not hand its sockets over: it is ending, or another user's")
+	errTruncated = errors.New("not all of its sockets came")
+)
 
 // wanted reports whether fds listen on the addresses, port 0 being any.
 func wanted(fds []int, addresses []netip.AddrPort) bool {

@@ -331,11 +331,39 @@ func TestActivationTrouble(t *testing.T) {
 			t.Errorf("%s: %v, %q", tt.count, err, r.said())
 		}
 	}
+	shell := []string{"/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@" 3</dev/null`}
+	r := command(t, "", shell, "127.0.0.1", "0", "echo")
+	r.cmd.Env = append(r.cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=status")
+	if err := r.cmd.Run(); err == nil || !strings.HasPrefix(r.said(), "tcpserver: fatal: unable to use descriptor 3: ") {
+		t.Errorf("%v, %q", err, r.said())
+	}
 	// Another process's are nobody's.
-	r := command(t, "", nil, "-1RHl0", "127.0.0.1", "0", "env")
+	r = command(t, "", nil, "-1RHl0", "127.0.0.1", "0", "env")
 	r.cmd.Env = append(r.cmd.Env, "LISTEN_FDS=1", "LISTEN_PID="+strconv.Itoa(os.Getpid()))
 	if out := r.start(t).ask(t, "127.0.0.1"); !strings.Contains(out, "LISTEN_FDS=1\n") {
 		t.Errorf("%q", out)
+	}
+}
+
+// A server before that does not hand its sockets over keeps the next one from
+// nothing.
+func TestReplaceRefused(t *testing.T) {
+	r := command(t, "", nil, "-1RHl0", "-K", "socket", "127.0.0.1", "0", "echo", "hi")
+	l, err := net.Listen("unix", r.dir+"/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			c.Close()
+		}
+	}()
+	if out := r.start(t).ask(t, "127.0.0.1"); out != "hi\n" {
+		t.Errorf("%q", out)
+	}
+	if want := "tcpserver: warning: unable to take over from socket: it does not hand its sockets over: it is ending, or another user's\n"; r.said() != want {
+		t.Errorf("%q, want %q", r.said(), want)
 	}
 }
 

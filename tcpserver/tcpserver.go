@@ -8,6 +8,7 @@
 //	activate.go    sockets from a supervisor
 //	replace.go     -K: sockets from the server before, for the one after
 //	worker.go      -i: a process for the connections
+//	threads.go     the threads of the Go runtime, at the start
 //	accept.go      accept, count; gate.go waits for clients
 //	connection.go  what is known of the client → rules → environment
 //	limits.go      how many connections, how often
@@ -35,7 +36,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -71,6 +71,12 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if env.Args[0] == workerName {
 		return work(set, env, files, args[2:])
 	}
+	if set.inside {
+		set.provideThreads(boss)
+	} else {
+		set.provideThreads(starter)
+		debug.SetGCPercent(gcPercent)
+	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	l, err := listen(env, set, dnsq.New(env.Vars), args[0], args[1])
@@ -88,7 +94,6 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if set.inside {
 		return employ(set, env, files, l, term, replaced)
 	}
-	tune()
 	s := newServer(set, env, files, l.clients, args[2:])
 	if l.status >= 0 {
 		go s.serveStatus(l.status)
@@ -116,17 +121,9 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	return nil // those that are being served go on
 }
 
-// tune makes the Go runtime fit for a process that does little but create
-// others. Creating one stops a processor of the runtime's until execve is
-// through, while the machine's is free: it may have some more. The
-// heap may grow by little before garbage is collected, which keeps an idle
-// server below 8 MB.
-func tune() {
-	const gcPercent, more = 25, 4
-	n := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(min(4*n, n+more))
-	debug.SetGCPercent(gcPercent)
-}
+// gcPercent is how much the heap may grow before garbage is collected in a process
+// that does little but create others. It keeps an idle server below 8 MB.
+const gcPercent = 25
 
 // keepInherited leaves of the server's descriptors those that its caller meant
 // to be inherited further: relay-ctrl-chdir, for one, opens a directory for the

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc/host"
 	"paperpath/internal/proc/proctest"
@@ -25,12 +26,18 @@ import (
 	"paperpath/test/bin"
 )
 
-// asServer makes this test binary be tcpserver.
-const asServer = "TEST_AS_TCPSERVER"
+// asServer makes this test binary be tcpserver; processes limits its user's.
+const (
+	asServer  = "TEST_AS_TCPSERVER"
+	processes = "TEST_PROCESSES"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" || os.Args[0] == workerName || os.Args[0] == keeperName {
 		os.Unsetenv(asServer)
+		if n, err := strconv.ParseUint(os.Getenv(processes), 10, 64); err == nil {
+			unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n})
+		}
 		host.Main(&Tcpserver)
 	}
 	bin.Main(m)
@@ -338,19 +345,29 @@ func inherit(t *testing.T, options, open, want string) {
 // With hardly a descriptor to spare everybody is served, one after the other.
 func TestFewDescriptors(t *testing.T) {
 	shell := []string{"/bin/sh", "-c", `ulimit -n 20; exec "$0" "$@"`}
-	r := command(t, "", shell, "-1vRHl0", "127.0.0.1", "0", "cat").start(t)
+	few(t, command(t, "", shell, "-1vRHl0", "127.0.0.1", "0", "cat"))
+	// Filters inside take four more for each.
+	shell = []string{"/bin/sh", "-c", `ulimit -n 40; shift; exec tcpserver "$@"`}
+	r := command(t, "", shell, "tcpserver", "-i1vRHl0", "-b100", "127.0.0.1", "0", "fixcrio", "recordio", "cat")
+	r.cmd.Env = append(r.cmd.Env, "PATH="+bin.Dir(t)+":/usr/bin:/bin")
+	few(t, r)
+}
+
+func few(t *testing.T, r *running) {
+	t.Helper()
+	r.start(t)
 	var conns []net.Conn
 	for range 30 {
 		conns = append(conns, r.dial(t, "127.0.0.1", "127.0.0.1"))
 	}
 	for _, c := range conns {
-		if _, err := c.Write([]byte("x")); err != nil {
+		if _, err := c.Write([]byte("x\r\n")); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		if b, err := io.ReadAll(c); err != nil || string(b) != "x" {
+		if b, err := io.ReadAll(c); err != nil || string(b) != "x\r\n" {
 			t.Errorf("%q, %v\n%s", b, err, r.said())
 		}
 	}
@@ -426,12 +443,16 @@ func TestNames(t *testing.T) {
 		{"-Rhl0", "127.0.0.1", "0", "local.example"},
 		{"-Rhl", "127.0.0.1", "", "local.example"},
 	} {
+		host := "local.example"
+		if tt.from == "127.0.0.3" {
+			host = "local" // as resolv.conf's search has it
+		}
 		args := []string{"-1v", tt.options}
 		if strings.HasSuffix(tt.options, "l") {
 			args = append(args, "")
 		}
-		r := command(t, "", nil, append(args, "local.example", "0", "env")...)
-		r.cmd.Env = append(r.cmd.Env, "DNSCACHEIP="+resolver)
+		r := command(t, "", nil, append(args, host, "0", "env")...)
+		r.cmd.Env = append(r.cmd.Env, "DNSCACHEIP="+resolver, "LOCALDOMAIN=none example", "DNSREWRITEFILE="+r.dir+"/none")
 		r.start(t)
 		env := environment(r.ask(t, tt.from))
 		want := "TCPLOCALHOST=" + tt.local + " TCPLOCALIP=127.0.0.1 TCPLOCALPORT "
@@ -478,7 +499,9 @@ func TestCannotStart(t *testing.T) {
 		{nil, 100, usage},
 		{[]string{"0", "0"}, 100, usage},
 		{[]string{"-z", "0", "0", "x"}, 100, "tcpserver: illegal option -- z\n" + usage},
-		{[]string{"-C", "many", "0", "0", "x"}, 100, usage},
+		{[]string{"-C", "many", "0", "0", "x"}, 100, "tcpserver: illegal argument for option -- C\n" + usage},
+		{[]string{"-T", "5s", "0", "0", "x"}, 100, "tcpserver: illegal argument for option -- T\n" + usage},
+		{[]string{"-T", "", "0", "0", "x"}, 100, "tcpserver: illegal argument for option -- T\n" + usage},
 		{[]string{"-c"}, 100, "tcpserver: option requires an argument -- c\n" + usage},
 		{[]string{"-q", "0"}, 100, ""},
 		{[]string{"0", "no-such-service", "x"}, 111, "tcpserver: fatal: unable to figure out port number for no-such-service\n"},

@@ -101,12 +101,16 @@ func employ(set *settings, env *proc.Env, files [8]proc.File, l *sockets, term <
 
 // work is what a worker does.
 func work(set *settings, env *proc.Env, files [8]proc.File, argv []string) error {
+	set.provideThreads(employee)
 	clients := inherited(workerClients)
 	status := -1
 	if sys.Inherits(workerStatus) {
 		status = workerStatus
 	}
 	files = keepInherited(files)
+	if fd, ok := files[2].(*sys.FD); ok {
+		files[2] = &oneByOne{FD: fd}
+	}
 	sys.CloseOnExecFrom(3)
 	s := newServer(set, env, files, clients, argv)
 	s.inside = inside.NewTable(inside.Programs())

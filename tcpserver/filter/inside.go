@@ -93,6 +93,9 @@ func (r *relay) copyToClient() bool {
 	}
 }
 
+// InsideFiles is how many descriptors between takes.
+const InsideFiles = 4
+
 // between runs the program that argv names inside the server, between the pipes
 // of a relay.
 func between(ctx context.Context, env *proc.Env, t tap, argv []string) error {
@@ -113,6 +116,9 @@ func between(ctx context.Context, env *proc.Env, t tap, argv []string) error {
 		err = raw.Control(func(fd uintptr) { r.toProgramFD = int(fd) })
 	}
 	if err != nil {
+		for _, f := range []*os.File{input, toProgram, result, output} {
+			f.Close()
+		}
 		return strerr.Unable("use", "pipe", err)
 	}
 	own := *env

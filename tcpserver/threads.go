@@ -1,0 +1,100 @@
+package tcpserver
+
+import (
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/sys"
+)
+
+// The Go runtime creates a thread when all that it has are waiting in system
+// calls, and ends the process if it gets none. To the kernel a thread is a process
+// (RLIMIT_NPROC), and a flood of connections uses those up. So all the threads that
+// can be needed are created at the start, as root if possible, and none ever ends:
+//
+//	one for each processor that runs Go code
+//	one for each accepter
+//	spareThreads: for reap, serveStatus, handOver or the worker's boss, signals,
+//	descriptor 2 (two more are the runtime's own)
+//	waitingThreads: for connections that are looked up, or run inside. These wait
+//	by the poller; a file, now and then, takes a thread for a moment
+const (
+	spareThreads       = 4
+	waitingThreads     = 16
+	waitingThreadsLean = 2
+)
+
+// role is what a process of the server is for.
+type role int
+
+const (
+	starter  role = iota // creates processes for connections
+	boss                 // has a worker
+	employee             // is one: it has the connections inside
+)
+
+// provideThreads creates the threads of a server that has this role. Where they
+// would take more than a quarter of what its user may have, it does with one
+// processor.
+func (s *settings) provideThreads(r role) {
+	processors := runtime.GOMAXPROCS(0)
+	switch r {
+	case boss:
+		processors = 1
+	case starter:
+		// Creating a process stops a processor of the runtime's until execve is
+		// through, while the machine's is free: it may have some more.
+		const more = 4
+		processors = min(4*processors, processors+more)
+	}
+	var most unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NPROC, &most)
+	if err == nil && most.Cur/4 < uint64(s.threads(processors)) {
+		processors = 1
+	}
+	runtime.GOMAXPROCS(processors) // from now on it stays
+	createThreads(s.threads(processors))
+}
+
+func (s *settings) threads(processors int) int {
+	n := processors + min(processors, maxAccepters) + spareThreads
+	switch {
+	case s.direct():
+	case processors == 1:
+		n += waitingThreadsLean
+	default:
+		n += waitingThreads
+	}
+	return n
+}
+
+// createThreads makes the runtime have n threads at least: for a moment as many
+// goroutines have one each.
+func createThreads(n int) {
+	var all, over sync.WaitGroup
+	all.Add(n)
+	for range n {
+		over.Go(func() {
+			runtime.LockOSThread()
+			all.Done()
+			all.Wait()
+			runtime.UnlockOSThread()
+		})
+	}
+	over.Wait()
+}
+
+// oneByOne is a descriptor to which the programs inside write in turn. Where
+// nobody reads what they write, all of them wait, and one has a thread for that.
+type oneByOne struct {
+	*sys.FD
+	mu sync.Mutex
+}
+
+func (f *oneByOne) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.FD.Write(b)
+}
