@@ -70,6 +70,7 @@ func run(env *proc.Env, path string) error {
 type logger struct {
 	path     string
 	socket   int // -1 for none
+	stream   bool
 	tag      string
 	facility int
 
@@ -115,21 +116,42 @@ func visible(b []byte) []byte {
 
 func (l *logger) send(text string) error {
 	if l.socket < 0 {
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err := l.connect(); err != nil {
+			return err
+		}
+	}
+	if l.stream {
+		text += "\x00" // the end of a message, where nothing else shows it
+	}
+	for len(text) > 0 {
+		n, err := unix.SendmsgN(l.socket, []byte(text), nil, nil, unix.MSG_NOSIGNAL)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		text = text[max(n, 0):]
+	}
+	return nil
+}
+
+// connect connects to a syslogd that takes datagrams or, as some are set up, a
+// stream, as syslog(3) does.
+func (l *logger) connect() error {
+	for _, kind := range []int{unix.SOCK_DGRAM, unix.SOCK_STREAM} {
+		fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
-		l.socket = fd
-		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: l.path}); err != nil {
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: l.path})
+		if err == nil {
+			l.socket, l.stream = fd, kind == unix.SOCK_STREAM
+			return nil
+		}
+		unix.Close(fd)
+		if err != unix.EPROTOTYPE {
 			return err
 		}
 	}
-	for {
-		_, err := unix.Write(l.socket, []byte(text))
-		if err != unix.EINTR {
-			return err
-		}
-	}
+	return unix.EPROTOTYPE
 }
 
 func (l *logger) close() {

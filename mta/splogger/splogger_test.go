@@ -2,7 +2,9 @@ package splogger
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -87,6 +89,60 @@ func TestLongLine(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	if m := message.FindStringSubmatch(next(t, c)); m == nil || m[1] != "<22>" || m[5] != "short" {
+		t.Errorf("%q", m)
+	}
+}
+
+// A syslogd may take a stream, with a NUL behind each message.
+func TestStream(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	got := make(chan string)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		b, _ := io.ReadAll(c)
+		got <- string(b)
+	}()
+	log(t, path, "one\nalert: two\n", "qmail")
+	parts := strings.Split(<-got, "\x00")
+	if len(parts) != 3 || parts[2] != "" {
+		t.Fatalf("%q", parts)
+	}
+	for i, want := range []string{"<22> qmail: one", "<17> qmail: alert: two"} {
+		m := message.FindStringSubmatch(parts[i])
+		if m == nil || m[1]+" "+m[2]+": "+m[5] != want {
+			t.Errorf("%q, want %q", parts[i], want)
+		}
+	}
+}
+
+// A syslogd that is started anew gets the next line; one that goes in between costs
+// no more than its lines.
+func TestSyslogRestarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l := &logger{path: path, socket: -1, tag: "t"}
+	defer l.close()
+	first, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.put([]byte("one"))
+	next(t, first)
+	first.Close()
+	os.Remove(path)
+	l.put([]byte("lost"))
+	l.stamp = ""
+	c := syslog(t, path)
+	l.put([]byte("two"))
+	if m := message.FindStringSubmatch(next(t, c)); m == nil || m[5] != "two" {
 		t.Errorf("%q", m)
 	}
 }
