@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,20 +18,26 @@ var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("PAPERPATH_BIN"); dir != "" {
 		return dir, rename(dir)
 	}
+	built = true
+	return compile(nil)
+})
+
+// compile builds the programs into a new directory.
+func compile(flags []string) (string, error) {
 	dir, err := os.MkdirTemp("", "paperpath-bin-")
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/...", "./demo")
+	args := slices.Concat([]string{"build", "-o", dir}, flags, []string{"./cmd/...", "./demo"})
+	cmd := exec.Command("go", args...)
 	cmd.Dir = root()
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	built = true
 	if err := cmd.Run(); err != nil {
 		return dir, err
 	}
 	return dir, rename(dir)
-})
+}
 
 // rename gives the programs whose names end with @ these names, as links: go
 // build cannot (programs.Program.Dir).
@@ -52,6 +59,18 @@ var built bool // by this process, which must clean up
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir, err := build()
+	if err != nil {
+		t.Fatalf("building the programs: %v", err)
+	}
+	return dir
+}
+
+// At is Dir for programs whose qmail home is another than /var/qmail, also for
+// those that do not heed QMAILHOME. The directory goes with the test.
+func At(t testing.TB, home string) string {
+	t.Helper()
+	dir, err := compile([]string{"-ldflags", "-X paperpath/mta/layout.DefaultHome=" + home})
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err != nil {
 		t.Fatalf("building the programs: %v", err)
 	}
