@@ -318,6 +318,31 @@ QMAIL_SMTP_CHECKPASSWORD=/usr/bin/cmd5checkpw
 	}
 }
 
+// Gentoo's settings are written for bash, and an option of multilog may be quoted.
+func TestSettingsForBash(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash")
+	}
+	for service, want := range map[string]string{
+		"qmail-smtpd":     "softlimit -m 16000000 tcpserver -v -R -l host.test -x DIR/tcp.smtp.cdb -c 33 -u 4711 -g 4711 0 25 DIR/bin/qmail-smtpd",
+		"qmail-smtpd-log": "setuidgid qmaill multilog t -*status: 0/* s2500000 n10 /var/log/qmail/qmail-smtpd",
+	} {
+		dir := home(t, tools)
+		script := serviceScript(t, dir, service)
+		for _, name := range []string{"control/me", "control/rcpthosts", "tcp.smtp.cdb"} {
+			write(t, dir+"/"+name, "host.test\n")
+		}
+		write(t, dir+"/control/conf-smtpd", `TCPSERVER_PORT=25
+[[ -e $QMAIL_CONTROLDIR/concurrencyincoming ]] || MAXCONN=33
+LOG_OPTS="$LOG_OPTS '-*status: 0/*'"
+`)
+		_, out := shell(t, script, []string{"PATH=" + dir + "/bin:/usr/bin:/bin"})
+		if want := strings.ReplaceAll(want, "DIR", dir) + "\n"; out != want {
+			t.Errorf("%s: %s, want %s", service, out, want)
+		}
+	}
+}
+
 // qmailctl tells each service what its verb says, in order.
 func TestQmailctl(t *testing.T) {
 	dir := home(t, map[string]string{
