@@ -231,23 +231,26 @@ func (s *session) envelope(q *queue.Client, length int64, dos bool) (answers []b
 
 // recipient reads one and hands it on if it is acceptable.
 func (s *session) recipient(q *queue.Client) (answer byte, err error) {
-	address, ok, err := s.in.Bytes(maxAddress - len(s.relayClient))
+	text, ok, err := s.in.Bytes(maxAddress - len(s.relayClient))
 	switch {
 	case err != nil:
 		return 0, err
-	case !ok || strings.IndexByte(string(address), 0) >= 0:
+	case !ok:
 		return notAnAddress, nil
-	case s.mayRelay:
-		q.Recipient(string(address) + s.relayClient)
-		return taken, nil
 	}
-	allowed, err := s.hosts.Allowed(string(address))
-	switch {
-	case err != nil:
-		return 0, errResources
-	case !allowed:
-		return notOurs, nil
+	address := string(text)
+	if !s.mayRelay {
+		allowed, err := s.hosts.Allowed(address)
+		switch {
+		case err != nil:
+			return 0, errResources
+		case !allowed:
+			return notOurs, nil
+		}
 	}
-	q.Recipient(string(address))
+	if strings.IndexByte(address, 0) >= 0 {
+		return notAnAddress, nil
+	}
+	q.Recipient(address + s.relayClient)
 	return taken, nil
 }

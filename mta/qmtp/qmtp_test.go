@@ -48,7 +48,7 @@ func TestMessage(t *testing.T) {
 		"plain":         {mail("\nSubject: a\n\nb\rc\r\n", "s@x", "a@ours"), nil, "Subject: a\n\nb\rc\r\n", "Fs@x|Ta@ours||", "K,"},
 		"coded by CR":   {mail("\rSubject: a\r\n\r\nb\rc\n\r\r\n\r", "", "a@ours"), nil, "Subject: a\n\nb\rc\n\r\n\r", "F|Ta@ours||", "K,"},
 		"not ours":      {mail("\n", "s", "a@theirs", "b@ours", "", "c"), nil, "", "Fs|Tb@ours|T|Tc||", no + "K,K,K,"},
-		"no addresses":  {mail("\n", "s", "a\x00b@ours", long+"x", "a@ours"), nil, "", "Fs|Ta@ours||", never + never + "K,"},
+		"no addresses":  {mail("\n", "s", "a\x00b@ours", long+"x", "a@ours", "a\x00b@theirs"), nil, "", "Fs|Ta@ours||", never + never + "K," + no},
 		"a relay":       {mail("\n", "s", "a@theirs", long[:998]), []string{"RELAYCLIENT=@r"}, "", "Fs|Ta@theirs@r||", "K," + never},
 		"small enough":  {mail("\r12345\r\n", "s", "a@ours"), []string{"DATABYTES=6"}, "12345\n", "Fs|Ta@ours||", "K,"},
 		"a long sender": {mail("\n", long, "a@ours"), nil, "", "F" + long + "|Ta@ours||", "K,"},
