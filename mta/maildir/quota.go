@@ -70,8 +70,7 @@ func (q *quota) admit(size int64) error {
 	if q == nil {
 		return nil
 	}
-	fresh := q.lines == 1 && time.Since(q.written).Abs() < freshFor
-	if q.damaged || q.over(size) && !fresh {
+	if q.damaged || q.over(size) && !q.justCounted() {
 		q.recount()
 	}
 	if q.over(size) {
@@ -79,6 +78,18 @@ func (q *quota) admit(size int64) error {
 	}
 	q.count(usage{size, 1})
 	return nil
+}
+
+// justCounted reports whether counting again would come to the same. Programs
+// that know nothing of quotas remove messages too.
+func (q *quota) justCounted() bool {
+	for _, sub := range []string{"new", "cur"} {
+		info, err := q.fs.Stat(join(q.dir, sub))
+		if err != nil || info.Mtime.After(q.written) {
+			return false
+		}
+	}
+	return q.lines == 1 && time.Since(q.written).Abs() < freshFor
 }
 
 func (q *quota) over(size int64) bool {

@@ -159,6 +159,25 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// A message that somebody removed without a word makes room at once.
+func TestQuotaAfterUncountedRemoval(t *testing.T) {
+	dir := newMaildir(t)
+	put(t, dir+"/cur/1.a.h:2,S", "12345")
+	put(t, dir+"/maildirsize", "12S\n5 1\n")
+	if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != ErrOverQuota {
+		t.Fatal(err)
+	}
+	os.Remove(dir + "/cur/1.a.h:2,S")
+	later := time.Now().Add(time.Second) // than the resolution of the clock
+	os.Chtimes(dir+"/cur", later, later)
+	if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, dir+"/maildirsize"); got != "12S\n0 0\n10 1\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A folder's messages count for its Maildir, but for those thrown away.
 func TestQuotaOfFolders(t *testing.T) {
 	dir := newMaildir(t)
