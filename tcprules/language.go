@@ -28,6 +28,7 @@ var (
 // What may be wrong with an address that C would accept.
 const (
 	forNobody = "is neither a network nor an address: the rule is for nobody"
+	noRange   = "is a range without a number: there is no such rule"
 	hostBits  = "has bits set behind the network's: they do not count"
 )
 
@@ -140,12 +141,11 @@ func (c *compiler) address(address, data string) (bad, err error) {
 	if p, err := netip.ParsePrefix(address); err == nil {
 		return nil, c.network(address, p, data)
 	}
-	// C takes these for addresses like any other, which no client has.
-	if where := address[strings.LastIndexByte(address, '@')+1:]; !strings.HasPrefix(where, "=") && strings.ContainsAny(where, "[]/") {
-		c.warn(address, forNobody)
-	}
 	dash := strings.IndexByte(address, '-')
 	if dash < 0 || strings.ContainsAny(address, "=@") {
+		if !possible(address) {
+			c.warn(address, forNobody)
+		}
 		return nil, c.add(address, data)
 	}
 	left := strings.LastIndexByte(address[:dash], '.') + 1
@@ -158,12 +158,35 @@ func (c *compiler) address(address, data string) (bad, err error) {
 	if !ok1 || !ok2 {
 		return errRange, nil
 	}
-	for n := low; n <= min(high, 255); n++ {
+	high = min(high, 255)
+	switch {
+	case low > high:
+		c.warn(address, noRange)
+	case !possible(address[:left] + strconv.FormatUint(low, 10) + address[right:]):
+		c.warn(address, forNobody)
+	}
+	for n := low; n <= high; n++ {
 		if err := c.add(address[:left]+strconv.FormatUint(n, 10)+address[right:], data); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
+}
+
+// possible reports whether a search can come to this address, which C takes in any
+// case: 1.2.3.400, 1.2.3 and 010.2. are no client's.
+func possible(address string) bool {
+	at := strings.LastIndexByte(address, '@')
+	where := address[at+1:]
+	if strings.HasPrefix(where, "=") || address == "" {
+		return true
+	}
+	if beginning, ok := strings.CutSuffix(where, "."); ok && at < 0 {
+		dots := strings.Count(beginning, ".")
+		where = beginning + strings.Repeat(".0", max(3-dots, 1)) // one too many for 1.2.3.4.
+	}
+	ip, err := netip.ParseAddr(where)
+	return err == nil && ip.Is4()
 }
 
 // number reads one end of a range. Nothing at all is 0, as scan_ulong has it.

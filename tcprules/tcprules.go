@@ -76,10 +76,13 @@ func compileAll(in io.Reader, w *cdb.Writer, warn func(error)) error {
 	r := bufio.NewReader(in)
 	for {
 		l, err := line.Read(r, '\n', maxLine)
+		number++
+		if err == line.ErrTooLong {
+			return &inputError{proc.Permanent(errors.New(position(number) + err.Error()))}
+		}
 		if err != nil && err != io.EOF {
 			return &inputError{strerr.Unable("read", "input", err)}
 		}
-		number++
 		if len(l) > 0 && l[0] != '#' {
 			text := strings.TrimRight(string(l), "\n \t")
 			bad, err := c.compile(text)

@@ -295,6 +295,7 @@ func TestProxy(t *testing.T) {
 			{"127.0.0.8", "PROXY UNKNOWN\r\nhello", "TCPLOCALHOST=0 TCPLOCALIP=127.0.0.1 TCPLOCALPORT TCPREMOTEIP=127.0.0.8 TCPREMOTEPORT", "PROXY UNKNOWN\r\nhello"},
 			{"127.0.0.9", "PROXY what\r\nhello", "", ""},
 			{"127.0.0.9", "PROXY UNK", "", ""},
+			{"127.0.0.9", "PROXY TCP4 x", "", ""},
 			{"127.0.0.9", "EHLO x.example\r\n", "", ""},
 		} {
 			c := r.dial(t, tt.from, "127.0.0.1")
@@ -307,6 +308,7 @@ func TestProxy(t *testing.T) {
 		}
 		r.waitLog(t, "ok P 0:192.0.2.1:25 :192.0.2.7::N\n")
 		r.waitLog(t, "dropping connection, unable to read PROXY header: no PROXY header\n")
+		r.waitLog(t, "dropping connection, unable to read PROXY header: bad PROXY header\n")
 		r.waitLog(t, "dropping connection, unable to read PROXY header: unexpected end of file\n")
 	}
 }

@@ -36,8 +36,10 @@ const (
 
 const signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// errFormat means that what came is not a header.
-var errFormat = errors.New("no PROXY header")
+var (
+	errNone   = errors.New("no PROXY header")  // something else came, or nothing
+	errFormat = errors.New("bad PROXY header") // it began as one
+)
 
 // Header is what a header says.
 type Header struct {
@@ -46,30 +48,68 @@ type Header struct {
 	Source, Destination netip.AddrPort
 }
 
-// Read reads a header, and not a byte of what follows it.
+// Read reads a header, and not a byte of what follows it. It waits for no more
+// bytes when those that came cannot become a header.
 func Read(r io.Reader) (Header, error) {
 	// Both versions have more than 12 bytes, and differ in the first.
 	b := make([]byte, len(signature), maxV1)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return Header{}, err
+	for n := 0; n < len(b); {
+		more, err := r.Read(b[n:])
+		n += more
+		switch {
+		case n == 0 && err == io.EOF:
+			return Header{}, errNone
+		case n < len(b) && err != nil:
+			return Header{}, broken(err)
+		case begins(b[:n], signature), beginsV1(b[:n]):
+		case strings.HasPrefix(string(b[:n]), "PROXY "):
+			return Header{}, errFormat
+		default:
+			return Header{}, errNone
+		}
 	}
 	if string(b) == signature {
 		return readV2(r)
 	}
-	if !strings.HasPrefix(string(b), "PROXY ") {
-		return Header{}, errFormat
-	}
 	for b[len(b)-1] != '\n' {
-		if len(b) == maxV1 {
+		if len(b) == maxV1 || !beginsV1(b) {
 			return Header{}, errFormat
 		}
 		// Byte by byte: the rest of the connection is the program's.
 		b = b[:len(b)+1]
 		if _, err := io.ReadFull(r, b[len(b)-1:]); err != nil {
-			return Header{}, err
+			return Header{}, broken(err)
 		}
 	}
 	return parseV1(string(b))
+}
+
+// broken is for an end within a header.
+func broken(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// begins reports whether b is the beginning of s, or s that of b.
+func begins(b []byte, s string) bool {
+	n := min(len(b), len(s))
+	return string(b[:n]) == s[:n]
+}
+
+// beginsV1 reports whether a header of version 1 may begin with b, as far as that
+// can be told from one byte after the other.
+func beginsV1(b []byte) bool {
+	if begins(b, "PROXY UNKNOWN") {
+		return true
+	}
+	for _, family := range []string{"PROXY TCP4 ", "PROXY TCP6 "} {
+		if begins(b, family) {
+			return len(b) <= len(family) || strings.IndexByte("0123456789abcdefABCDEF.: \r", b[len(b)-1]) >= 0
+		}
+	}
+	return false
 }
 
 func parseV1(s string) (h Header, err error) {
@@ -108,17 +148,23 @@ func addrPort(address, port string, six bool) (netip.AddrPort, bool) {
 
 func readV2(r io.Reader) (h Header, err error) {
 	head := make([]byte, 4)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return h, err
+	if _, err := io.ReadFull(r, head[:1]); err != nil {
+		return h, broken(err)
+	}
+	if head[0] != 0x20 && head[0] != 0x21 {
+		return h, errFormat
+	}
+	if _, err := io.ReadFull(r, head[1:]); err != nil {
+		return h, broken(err)
 	}
 	command, family := head[0], head[1]
 	length := int(binary.BigEndian.Uint16(head[2:]))
-	if command != 0x20 && command != 0x21 || length > maxV2 {
+	if length > maxV2 {
 		return h, errFormat
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return h, err
+		return h, broken(err)
 	}
 	size := 0 // of an address
 	switch family {

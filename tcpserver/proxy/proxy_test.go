@@ -46,8 +46,8 @@ func TestRead(t *testing.T) {
 		{"v1, two spaces", "PROXY TCP4  192.0.2.7 192.0.2.1 32001 25\r\n", "error"},
 		{"v1, a zone", "PROXY TCP6 fe80::1%1 fe80::2 32001 25\r\n", "error"},
 		{"v1, UDP", "PROXY UDP4 192.0.2.7 192.0.2.1 32001 25\r\n", "error"},
-		{"no header", "EHLO client.example\r\n", "error"},
-		{"almost one", "proxy TCP4 192.0.2.7 192.0.2.1 32001 25\r\n", "error"},
+		{"no header", "EHLO client.example\r\n", "none"},
+		{"almost one", "proxy TCP4 192.0.2.7 192.0.2.1 32001 25\r\n", "none"},
 		{"v2", v2(0x21, 0x11, four), "192.0.2.7:32001 192.0.2.1:25"},
 		{"v2, IPv6", v2(0x21, 0x21, six), "[2001:db8::7]:32001 [2001:db8::7]:25"},
 		{"v2 with TLVs", v2(0x21, 0x11, four+"\x04\x00\x00\x05\x00\x02ab"), "192.0.2.7:32001 192.0.2.1:25"},
@@ -70,7 +70,9 @@ func TestRead(t *testing.T) {
 		in := strings.NewReader(tt.in + "the rest")
 		h, err := Read(iotest.OneByteReader(in))
 		got := "unknown"
-		if err != nil {
+		if err == errNone {
+			got = "none"
+		} else if err != nil {
 			got = "error"
 		} else if h.Source.IsValid() {
 			got = h.Source.String() + " " + h.Destination.String()
@@ -81,13 +83,43 @@ func TestRead(t *testing.T) {
 		if rest, _ := io.ReadAll(in); err == nil && string(rest) != "the rest" {
 			t.Errorf("%s: %q is left", tt.name, rest)
 		}
-		if got == "error" {
+		if got == "error" || got == "none" {
 			continue
 		}
 		for n := range len(tt.in) {
 			if _, err := Read(strings.NewReader(tt.in[:n])); err == nil {
 				t.Errorf("%s: the first %d bytes are enough", tt.name, n)
 			}
+		}
+	}
+}
+
+// What cannot become a header is known at once: nobody is kept who sends less than
+// a header is long and waits.
+func TestEarly(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		used int
+		want error
+	}{
+		{"", 0, errNone},
+		{"EHLO", 1, errNone},
+		{"PROXX", 5, errNone},
+		{"PROXY  TCP4", 7, errFormat},
+		{"\r\n\r\n\r\n", 5, errNone},
+		{"PROXY TCP4 1x", 13, errFormat},
+		{"PROXY TCP6 ::\x00", 14, errFormat},
+		{"PROXY TCP4 1\n", 13, errFormat},
+		{signature + "\x11", 13, errFormat},
+		{v2(0x21, 0x11, strings.Repeat("x", maxV2+1)), 16, errFormat},
+		{"PROXY TCP", 9, io.ErrUnexpectedEOF},
+		{signature, 12, io.ErrUnexpectedEOF},
+		{signature + "\x21", 13, io.ErrUnexpectedEOF},
+	} {
+		in := strings.NewReader(tt.in)
+		_, err := Read(iotest.OneByteReader(in))
+		if used := len(tt.in) - in.Len(); err != tt.want || used != tt.used {
+			t.Errorf("%q: %v after %d bytes, want %v after %d", tt.in, err, used, tt.want, tt.used)
 		}
 	}
 }
