@@ -21,11 +21,13 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"paperpath"
 	"paperpath/internal/hier"
 	"paperpath/internal/programs"
+	"paperpath/mta/layout"
 )
 
 // Prefix is where what is not qmail's own is installed. A packager sets another
@@ -109,6 +111,23 @@ func items(home string) ([]item, error) {
 	}
 	pages, links, err := manual(commands, home)
 	return slices.Concat(list, pages, links, later), err
+}
+
+// bigTodo adds what a queue of the big-todo patch has more: subdirectories of todo and
+// intd, as mess has.
+func bigTodo(list []item, home string) (more []item) {
+	for _, it := range list {
+		more = append(more, it)
+		if it.Path != home+"/queue/todo" && it.Path != home+"/queue/intd" {
+			continue
+		}
+		dir := it.Path
+		for n := range layout.Split {
+			it.Path = dir + "/" + strconv.Itoa(n)
+			more = append(more, it)
+		}
+	}
+	return more
 }
 
 // qmails reports whether a command belongs to qmail itself.

@@ -380,11 +380,43 @@ func TestQueueOnly(t *testing.T) {
 	}
 }
 
+// A queue of the big-todo patch is made on demand, and kept as it is.
+func TestBigTodo(t *testing.T) {
+	dir, root := built(t), t.TempDir()
+	queue := root + "/var/qmail/queue"
+	if status, said := run(t, dir+"/instpackage", "-b", "-d", root, "queue-only"); status != 0 {
+		t.Fatal(status, said)
+	}
+	for name, want := range map[string]uint32{"todo/0": 0o750, "todo/22": 0o750, "intd/0": 0o700, "intd/22": 0o700} {
+		if got := mode(t, queue+"/"+name); got != want {
+			t.Errorf("%s has mode %o", name, got)
+		}
+	}
+	if err := os.Remove(queue + "/intd/7"); err != nil {
+		t.Fatal(err)
+	}
+	if status, said := run(t, dir+"/instcheck", "-d", root, "queue-only"); status != 1 || !strings.Contains(said, queue+"/intd/7 does not exist\n") {
+		t.Error(status, said)
+	}
+	install(t, dir, root)
+	mode(t, queue+"/intd/7")
+
+	root = t.TempDir()
+	install(t, dir, root)
+	kept := "kept " + root + "/var/qmail/queue/todo: a queue that exists keeps its form\n"
+	if status, said := run(t, dir+"/instpackage", "-b", "-d", root); status != 0 || !strings.Contains(said, kept) {
+		t.Error(status, said)
+	}
+	if _, err := os.Stat(root + "/var/qmail/queue/todo/0"); err == nil {
+		t.Error("the form of a queue was changed")
+	}
+}
+
 func TestUsage(t *testing.T) {
-	dir := built(t)
+	dir, b := built(t), map[string]string{"instpackage": "[ -b ] "}
 	for _, args := range [][]string{{"-d", "relative"}, {"-x"}, {"all"}, {"queue-only", "queue-only"}, {"-d"}} {
 		for _, program := range []string{"instpackage", "instcheck"} {
-			want := program + ": usage: " + program + " [ -d destdir ] [ queue-only ]\n"
+			want := program + ": usage: " + program + " " + b[program] + "[ -d destdir ] [ queue-only ]\n"
 			if status, said := run(t, dir+"/"+program, args...); status != 100 || said != want {
 				t.Errorf("%s %q: %d %q", program, args, status, said)
 			}

@@ -28,7 +28,7 @@ type auditor struct {
 }
 
 func instcheck(_ context.Context, env *proc.Env) error {
-	x, err := begin(env)
+	x, err := begin(env, "d:")
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 // Instpackage is "make install". It copies the programs that lie beside it; where
 // they lie in their place already, as after the unpacking of a binary package, it
 // does all the rest.
-var Instpackage = proc.Program{Name: "instpackage", Usage: "[ -d destdir ] [ queue-only ]", Run: instpackage}
+var Instpackage = proc.Program{Name: "instpackage", Usage: "[ -b ] [ -d destdir ] [ queue-only ]", Run: instpackage}
 
 // installer is one installation.
 type installer struct {
@@ -36,13 +36,14 @@ type installer struct {
 	ids  *ids
 
 	queueOnly bool
+	bigTodo   bool // a queue that is made is one of the big-todo patch
 
 	count int // things made, replaced or corrected
 	bare  int // things whose owner only a host will know
 }
 
 func instpackage(_ context.Context, env *proc.Env) error {
-	x, err := begin(env)
+	x, err := begin(env, "bd:")
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func instpackage(_ context.Context, env *proc.Env) error {
 	list, err := x.items()
 	if err != nil {
 		return err
+	}
+	if x.bigTodo && exists(x.root+x.home+"/queue/todo") && !exists(x.root+x.home+"/queue/todo/0") {
+		x.say("kept " + x.root + x.home + "/queue/todo: a queue that exists keeps its form")
 	}
 	unix.Umask(0o022) // parents of what the tables list are for everybody to enter
 	if x.root == "" {
@@ -72,15 +76,19 @@ func instpackage(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
-// begin reads the arguments, which instcheck has too.
-func begin(env *proc.Env) (*installer, error) {
+// begin reads the arguments, most of which instcheck has too.
+func begin(env *proc.Env, options string) (*installer, error) {
 	x := &installer{env: env, home: layout.Home(env.Vars)}
-	o := opt.Parse(env.Args[1:], "d:")
+	o := opt.Parse(env.Args[1:], options)
 	for o.Next() {
-		if o.Letter != 'd' || !path.IsAbs(o.Arg) {
+		switch {
+		case o.Letter == 'b':
+			x.bigTodo = true
+		case o.Letter == 'd' && path.IsAbs(o.Arg):
+			x.root = strings.TrimRight(o.Arg, "/")
+		default:
 			return nil, proc.ErrUsage
 		}
-		x.root = strings.TrimRight(o.Arg, "/")
 	}
 	x.ids = newIDs(x.root)
 	self, err := child.Self()
@@ -102,6 +110,10 @@ func (x *installer) items() ([]item, error) {
 	list, err := items(x.home)
 	if x.queueOnly {
 		list = slices.DeleteFunc(list, func(it item) bool { return !it.queue(x.home) })
+	}
+	todo := x.root + x.home + "/queue/todo"
+	if exists(todo+"/0") || x.bigTodo && !exists(todo) {
+		list = bigTodo(list, x.home)
 	}
 	return list, err
 }
