@@ -15,7 +15,7 @@ import (
 // finish asks for the end of a message: everything done, or corrupt.
 type finish struct {
 	id      store.ID
-	corrupt string // the file that cannot be read
+	corrupt string // the file that cannot be read, or mess/N if there is none
 	swept   bool   // tried straight from todo/, which it has left
 }
 
@@ -328,7 +328,11 @@ func (f *finisher) hold(id store.ID, file string) {
 		f.again(id, sleepHold)
 		return
 	}
-	f.log.line("alert: ", file, " is corrupt; message is held in corrupt/", id.String(), ".mess")
+	if file == id.Mess() {
+		f.log.line("alert: ", file, " is missing; envelope is held in corrupt/", id.String(), ".todo")
+	} else {
+		f.log.line("alert: ", file, " is corrupt; message is held in corrupt/", id.String(), ".mess")
+	}
 	for _, name := range [...]string{id.Local(), id.Remote(), id.Bounce(), id.Info()} {
 		if err := f.fs.Rename(name, name+".corrupt"); err != nil && !errors.Is(err, syscall.ENOENT) {
 			f.log.line("warning: unable to rename ", name)

@@ -134,10 +134,16 @@ func (in *injector) note(id store.ID, file string) {
 		return // the log has it
 	}
 	in.header(m, in.doubleBounceTo)
-	io.WriteString(m, "Hi. This is the qmail-send program at "+in.host+".\n"+
-		"A message in my queue cannot be delivered, because "+file+" is not what it should be.\n"+
-		"Nothing is lost: I moved the message to corrupt/"+id.String()+".mess in the queue directory.\n"+
-		"Somebody has to look at it there.\n")
+	io.WriteString(m, "Hi. This is the qmail-send program at "+in.host+".\n")
+	if file == id.Mess() {
+		io.WriteString(m, "I was to deliver a message that is not in my queue: there is no "+file+".\n"+
+			"Who should have had it is said in corrupt/"+id.String()+".todo in the queue directory.\n"+
+			"Somebody has to look at it there.\n")
+	} else {
+		io.WriteString(m, "A message in my queue cannot be delivered, because "+file+" is not what it should be.\n"+
+			"Nothing is lost: I moved the message to corrupt/"+id.String()+".mess in the queue directory.\n"+
+			"Somebody has to look at it there.\n")
+	}
 	m.Envelope(doubleBounceSender)
 	m.Recipient(in.doubleBounceTo)
 	m.Close()

@@ -29,7 +29,7 @@ type intake struct {
 	arrived func([]arrival) // the scheduler's
 	fresh   func([]*straight)
 	settled func(st *straight, ok bool)
-	hold    func(store.ID) // the finisher's: todo/N is corrupt
+	hold    func(store.ID, string) // the finisher's: a file is corrupt
 
 	late  *mailbox[*straight]    // to be settled
 	later map[store.ID]time.Time // messages that had trouble: not before then
@@ -190,7 +190,7 @@ func (in *intake) preprocess(ids []store.ID) {
 			in.later[id] = time.Now().Add(sleepTrouble)
 		case corrupt:
 			in.later[id] = time.Now().Add(sleepHold * time.Second)
-			in.hold(id)
+			in.hold(id, m.bad)
 		case gone:
 		}
 		m.close()

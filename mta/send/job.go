@@ -32,6 +32,7 @@ type pass struct {
 	job     *job // nil: between two jobs
 	file    fsys.File
 	records *store.Records
+	any     bool // one has been read
 }
 
 func (s *scheduler) jobFree() bool {
@@ -86,7 +87,15 @@ func (s *scheduler) step(c channel) bool {
 		return false
 	}
 	rec, err := p.records.Next()
+	empty := !p.any
+	p.any = true
 	switch {
+	case err == io.EOF && empty:
+		// Lists are made for recipients. C ends the message: nobody has it,
+		// and nobody is told.
+		s.log.line("warning: no recipients in ", c.file(p.job.id), "!")
+		p.job.corrupt = true
+		s.endPass(p)
 	case err == io.EOF:
 		p.job.read = true
 		s.endPass(p)

@@ -20,6 +20,7 @@ type message struct {
 	on     [channels]*list
 	has    [channels]bool
 	failed bool
+	bad    string // the corrupt file
 
 	about      string // its line in the log, when the sender is known
 	announced  bool
@@ -69,6 +70,7 @@ func (m *message) write() outcome {
 	if err != nil {
 		warn("unable to stat", m.id.Mess())
 		if errors.Is(err, syscall.ENOENT) {
+			m.bad = m.id.Mess()
 			return corrupt
 		}
 		return trouble
@@ -97,7 +99,8 @@ func (m *message) write() outcome {
 		return trouble
 	case errors.Is(err, store.ErrCorrupt):
 		m.announce()
-		warn("unknown record type in", m.in.form.Todo(m.id))
+		m.bad = m.in.form.Todo(m.id)
+		warn("unknown record type in", m.bad)
 		return corrupt
 	case err != nil:
 		m.announce()

@@ -186,7 +186,7 @@ func (s *scheduler) connect(p partners, t *trigger, submit func() (submission, e
 		settled: func(st *straight, ok bool) { s.post(func() { s.settled(st, ok) }) },
 		late:    newMailbox[*straight](),
 		trying:  map[store.ID]bool{},
-		hold:    func(id store.ID) { s.finisher.work.put(finish{id: id, corrupt: s.form.Todo(id)}) },
+		hold:    func(id store.ID, file string) { s.finisher.work.put(finish{id: id, corrupt: file}) },
 	}
 	s.finisher.forget = s.intake.forget
 	rules := s.settings.rules
