@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +33,7 @@ var (
 	errEmpty   = errors.New("the password is empty")
 	errLong    = errors.New("login and password are too long")
 	errBytes   = errors.New("the password has a line feed or NUL in it")
+	errNotFile = errors.New("not a regular file")
 	errFields  = errors.New("bad login, home, uid or gid")
 )
 
@@ -105,48 +105,70 @@ func readPassword(in io.Reader, login string) ([]byte, error) {
 // replace puts what change makes of login's line in the place of it, or at the end
 // of the file if there is none ("" for change). A reader sees the old file or
 // the new; a power cut leaves one of them.
+//
+// Root may do this in a directory that is somebody else's, who renames and links
+// what is in it meanwhile: everything goes through descriptors, and by no link.
 func replace(name, login string, change func(old string) (string, error)) error {
-	dir := filepath.Dir(name)
+	within, base := filepath.Split(name)
+	within = filepath.Clean(within)
 	// The lock of two that change the file at once: it must survive the file.
-	d, err := sys.Open(dir, os.O_RDONLY, 0)
+	dir, err := sys.Open(within, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err == nil {
-		defer d.Close()
-		err = sys.Lock(int(d.Fd()), true)
+		defer dir.Close()
+		err = sys.Lock(int(dir.Fd()), true)
 	}
 	if err != nil {
-		return strerr.Unable("lock", dir, err)
+		return strerr.Unable("lock", within, err)
 	}
-	var fs fsys.OS
-	info, err := fs.Stat(name)
-	if err != nil && err != unix.ENOENT {
+	if base == "" {
+		return strerr.Unable("read", name, unix.EISDIR)
+	}
+	fs := fsys.At(dir)
+	text, like, err := read(fs, base)
+	if err != nil {
 		return strerr.Unable("read", name, err)
 	}
-	exists := err == nil
-	var text []byte
-	if exists {
-		if text, err = fsys.ReadFile(fs, name, maxFile); err != nil {
-			return strerr.Unable("read", name, err)
-		}
-	} else {
-		info.Mode, info.UID, info.GID = 0o600, uint32(os.Geteuid()), uint32(os.Getegid())
-	}
-	lines, err := edit(string(text), login, change)
+	lines, err := edit(text, login, change)
 	if err != nil {
 		return err
 	}
-	tmp := name + ".tmp"
-	if err := write(fs, tmp, lines, info); err != nil {
+	tmp := base + ".tmp"
+	if err := write(dir, tmp, lines, like); err != nil {
 		fs.Remove(tmp)
-		return strerr.Unable("write", tmp, err)
+		return strerr.Unable("write", name+".tmp", err)
 	}
-	if err := fs.Rename(tmp, name); err != nil {
+	if err := fs.Rename(tmp, base); err != nil {
 		fs.Remove(tmp)
-		return strerr.Unable("rename "+tmp+" to", name, err)
+		return strerr.Unable("rename "+name+".tmp to", name, err)
 	}
-	if err := fs.SyncDir(dir); err != nil {
-		return strerr.Unable("sync", dir, err)
+	if err := fs.SyncDir("."); err != nil {
+		return strerr.Unable("sync", within, err)
 	}
 	return nil
+}
+
+// read returns a file, and whose it is. One that does not exist is empty, and ours
+// alone.
+func read(fs fsys.FS, name string) (text string, like fsys.Info, err error) {
+	f, err := fs.Open(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == unix.ENOENT {
+		return "", fsys.Info{Mode: 0o600, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, nil
+	}
+	if err != nil {
+		return "", like, err
+	}
+	defer f.Close()
+	if like, err = f.Stat(); err != nil {
+		return "", like, err
+	}
+	if !like.IsRegular() {
+		return "", like, errNotFile
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = unix.EFBIG
+	}
+	return string(b), like, err
 }
 
 // edit changes the first line of a login.
@@ -176,25 +198,26 @@ func edit(text, login string, change func(old string) (string, error)) (string, 
 
 // write makes a file with the owner and permissions of the one that it is to
 // replace. What a crash left of an earlier one goes first: it may be a link.
-func write(fs fsys.OS, name, text string, like fsys.Info) error {
-	if err := fs.Remove(name); err != nil && err != unix.ENOENT {
+func write(dir *sys.FD, name, text string, like fsys.Info) error {
+	if err := fsys.At(dir).Remove(name); err != nil && err != unix.ENOENT {
 		return err
 	}
-	f, err := fs.Open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := sys.OpenAt(int(dir.Fd()), name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	fd := int(f.Fd())
 	if like.UID != uint32(os.Geteuid()) || like.GID != uint32(os.Getegid()) {
-		if err := syscall.Chown(name, int(like.UID), int(like.GID)); err != nil {
+		if err := unix.Fchown(fd, int(like.UID), int(like.GID)); err != nil {
 			return err
 		}
 	}
-	if err := f.Chmod(like.Mode & 0o7777); err != nil {
+	if err := unix.Fchmod(fd, like.Mode&0o777); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(f, text); err != nil {
 		return err
 	}
-	return f.Sync()
+	return unix.Fsync(fd)
 }

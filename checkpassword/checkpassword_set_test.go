@@ -7,7 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
@@ -105,7 +109,8 @@ func TestSetRefuses(t *testing.T) {
 		{"x", []string{name, "a", "/", "1", ""}, 100, "fatal: unable to write entry of a: bad login, home, uid or gid"},
 		{"x", []string{name, "a", "/" + strings.Repeat("x", 4096)}, 100, "fatal: unable to write entry of a: bad login, home, uid or gid"},
 		{"x", []string{name + "none/f", "a", "/"}, 111, "fatal: unable to lock " + name + "none: file does not exist"},
-		{"x", []string{filepath.Dir(name), "a", "/"}, 111, "fatal: unable to read " + filepath.Dir(name) + ": is a directory"},
+		{"x", []string{filepath.Dir(name), "a", "/"}, 111, "fatal: unable to read " + filepath.Dir(name) + ": not a regular file"},
+		{"x", []string{filepath.Dir(name) + "/", "a", "/"}, 111, "fatal: unable to read " + filepath.Dir(name) + "/: is a directory"},
 	} {
 		if r := setPassword(c.in, c.args...); r.Status != c.status || r.Err != "checkpassword-set: "+c.errs+"\n" {
 			t.Errorf("%.60q: %+v, want %d %q", c.args, r, c.status, c.errs)
@@ -133,5 +138,97 @@ func TestSetAtOnce(t *testing.T) {
 	all.Wait()
 	if text, _ := os.ReadFile(name); strings.Count(string(text), "\n") != 8 {
 		t.Errorf("%s", text)
+	}
+}
+
+// Whose directory it is may make other files of that name, and directories, while
+// root is at work in it.
+func TestSetInSomebodysDirectory(t *testing.T) {
+	top := t.TempDir()
+	for _, dir := range []string{top + "/theirs", top + "/ours"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/passwords", []byte("alice:x:::/a\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := replace(top+"/theirs/passwords", "alice", func(string) (string, error) {
+		if err := os.Rename(top+"/theirs", top+"/away"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("ours", top+"/theirs"); err != nil {
+			t.Fatal(err)
+		}
+		return "changed", nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"/ours/passwords": "alice:x:::/a\n", "/away/passwords": "changed\n"} {
+		if text, err := os.ReadFile(top + name); string(text) != want {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+// A link, or what is no file, is neither read nor replaced.
+func TestSetOfAnotherKind(t *testing.T) {
+	name := writeEntries(t, "alice:x:::/a\n")
+	link, fifo := name+".link", name+".fifo"
+	if err := os.Symlink(name, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, why := range map[string]string{link: "symbolic link loop", fifo: "not a regular file"} {
+		r := setPassword("secret", name, "alice")
+		if r.Status != 111 || r.Err != "checkpassword-set: fatal: unable to read "+name+": "+why+"\n" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if text, _ := os.ReadFile(name); string(text) != "alice:x:::/a\n" {
+		t.Errorf("%s", text)
+	}
+}
+
+// The owner of the old file gets the new one, and nothing else that he puts in its
+// place meanwhile.
+func TestSetGivesAwayNothingElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	name := writeEntries(t, "alice:x:::/a\n")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(name, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	all.Go(func() {
+		for !stop.Load() {
+			if unix.Rename(name+".tmp", name+".stolen") == nil {
+				unix.Symlink(victim, name+".tmp")
+			}
+		}
+	})
+	for range 300 {
+		// It may be the link that is renamed at last.
+		replace(name, "alice", func(string) (string, error) { return "changed", nil })
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() {
+			os.Remove(name)
+			os.WriteFile(name, nil, 0o600)
+			os.Chown(name, 65534, 65534)
+		}
+	}
+	stop.Store(true)
+	all.Wait()
+	info, err := os.Stat(victim)
+	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Mode() != 0o600 {
+		t.Errorf("%+v, %v", info, err)
 	}
 }

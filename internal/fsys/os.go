@@ -26,6 +26,9 @@ func (o OS) Held(name string) (OS, error) {
 	return OS{dir: dir}, err
 }
 
+// At returns the tree below an open directory, which stays the caller's to close.
+func At(dir *sys.FD) OS { return OS{dir: dir} }
+
 // at returns what the ...at(2) calls want for name.
 func (o OS) at(name string) (dir int, path string) {
 	dir = unix.AT_FDCWD
