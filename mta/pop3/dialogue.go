@@ -24,6 +24,7 @@ import (
 
 	"paperpath/internal/line"
 	"paperpath/internal/proc"
+	"paperpath/internal/turn"
 )
 
 const (
@@ -43,22 +44,7 @@ type dialogue struct {
 // start joins a dialogue to the client.
 func (d *dialogue) start(in io.Reader, out io.Writer, inSize, outSize int) {
 	d.out = bufio.NewWriterSize(out, outSize)
-	d.in = bufio.NewReaderSize(flushing{in, d.out}, inSize)
-}
-
-// flushing sends the answers when there is nothing more to read for now, be it in
-// the middle of a command: its end may come only after them. It ends the
-// conversation if nobody reads them any more.
-type flushing struct {
-	io.Reader
-	out *bufio.Writer
-}
-
-func (f flushing) Read(b []byte) (int, error) {
-	if err := f.out.Flush(); err != nil {
-		return 0, err
-	}
-	return f.Reader.Read(b)
+	d.in = bufio.NewReaderSize(turn.Reader{In: in, Out: d.out}, inSize)
 }
 
 // timed gives every read and write its own deadline.

@@ -13,7 +13,6 @@ package qmtp
 import (
 	"bufio"
 	"context"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
+	"paperpath/internal/turn"
 	"paperpath/mta/control"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue"
@@ -63,7 +63,7 @@ func qmtpd(_ context.Context, env *proc.Env) error {
 		start: func() (*queue.Client, error) { return queue.Start(home, env.Vars) },
 		peer:  received.FromVars(env.Vars),
 	}
-	s.in = netstring.NewReader(bufio.NewReaderSize(flushing{env.Files[0], s.out}, 16<<10))
+	s.in = netstring.NewReader(bufio.NewReaderSize(turn.Reader{In: env.Files[0], Out: s.out}, 16<<10))
 	if err := s.configure(env.Vars, fsys.OS{Root: home}); err != nil {
 		return proc.Exit(proc.StatusTemporary)
 	}
@@ -74,19 +74,6 @@ func qmtpd(_ context.Context, env *proc.Env) error {
 			return status(err)
 		}
 	}
-}
-
-// flushing sends the answers when the client has nothing more for us to read.
-type flushing struct {
-	io.Reader
-	out *bufio.Writer
-}
-
-func (f flushing) Read(b []byte) (int, error) {
-	if err := f.out.Flush(); err != nil {
-		return 0, err
-	}
-	return f.Reader.Read(b)
 }
 
 // status is how the program ends: 0 when the client went away, 100 when it does
