@@ -205,6 +205,13 @@ func TestDebContents(t *testing.T) {
 			t.Errorf("%s leads to %s, which is not in the package", name, h.Linkname)
 		}
 	}
+	page, err := gzip.NewReader(strings.NewReader(texts["var/qmail/man/man8/instpackage.8.gz"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(page); err != nil || !bytes.Contains(text, []byte("\n.It Pa /usr/bin , /usr/share/man\n")) {
+		t.Errorf("instpackage(8) does not say where things are: %v", err)
+	}
 	if got := texts["var/qmail/bin/qmail-queue"]; got != "program qmail-queue" {
 		t.Errorf("qmail-queue: %q", got)
 	}

@@ -90,9 +90,12 @@ printf 'To: dave\nSubject: first\n\n' | /usr/sbin/sendmail -t
 soon arrived 'Subject: first'
 printf 'Subject: second\n\n' | /usr/lib/sendmail root
 soon arrived 'Subject: second'
+smtp() { # sends a message with a subject
+    printf 'HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<dave@host.test>\r\nDATA\r\nSubject: %s\r\n\r\n.\r\nQUIT\r\n' "$1" |
+        tcpclient -RHl0 127.0.0.1 25 sh -c 'cat >&7; cat <&6' | grep -q '^250 ok [0-9]* qp'
+}
 if ip link set lo up 2>/dev/null; then
-    printf 'HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<dave@host.test>\r\nDATA\r\nSubject: third\r\n\r\n.\r\nQUIT\r\n' |
-        tcpclient -RHl0 127.0.0.1 25 sh -c 'cat >&7; cat <&6' | grep -q '^250 ok [0-9]* qp' || fail SMTP
+    smtp third || fail SMTP
     soon arrived 'Subject: third'
 fi
 su -s /bin/sh nobody -c 'printf "Subject: fourth\n\n" | /usr/sbin/sendmail dave' || fail "the setuid program"
@@ -126,6 +129,22 @@ printf 'Subject: fifth\n\n' | /usr/sbin/sendmail dave
 qmailctl queue | grep -q 'messages in queue: 1' || fail "a stopped qmail-send"
 qmailctl start
 soon arrived 'Subject: fifth'
+
+echo "# a run script with limits as the guide has them"
+run=/var/qmail/supervise/qmail-smtpd/run
+cp $run /run.ours
+cat >$run <<'EOF'
+#!/bin/sh
+exec /usr/local/bin/softlimit -m 2000000 \
+    /usr/local/bin/tcpserver -v -R -l host.test -x /etc/tcp.smtp.cdb -c 20 -u "$(id -u qmaild)" -g "$(id -g qmaild)" \
+    0 25 /var/qmail/bin/qmail-smtpd 2>&1
+EOF
+svc -t /service/qmail-smtpd
+if ip link set lo up 2>/dev/null; then
+    soon smtp sixth
+    soon arrived 'Subject: sixth'
+fi
+cp /run.ours $run
 
 echo "# an open relay does not start"
 rm /var/qmail/control/rcpthosts

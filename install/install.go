@@ -109,7 +109,7 @@ func items(home string) ([]item, error) {
 		}
 		list = append(list, it)
 	}
-	pages, links, err := manual(commands, home)
+	pages, links, err := manual(commands, home, place)
 	return slices.Concat(list, pages, links, later), err
 }
 
@@ -135,7 +135,7 @@ func qmails(c programs.Program) bool { return strings.HasSuffix(c.Owner, ":qmail
 
 // manual lists the pages: those of the commands in PREFIX/bin where man(1) looks for
 // them, all others in the qmail home, as ever, with links from where man(1) looks.
-func manual(commands []programs.Program, home string) (pages, links []item, err error) {
+func manual(commands []programs.Program, home string, place *strings.Replacer) (pages, links []item, err error) {
 	elsewhere := map[string]bool{}
 	for _, c := range commands {
 		elsewhere[c.Name+"."+c.Section] = !qmails(c)
@@ -157,9 +157,11 @@ func manual(commands []programs.Program, home string) (pages, links []item, err 
 				Kind: 'l', Mode: 0o777, Owner: "root:root", Path: shared, What: it.Path, Host: true,
 			}, page: true})
 		}
-		if it.text, err = paperpath.Files.ReadFile("man/" + f.Name()); err != nil {
+		text, err := paperpath.Files.ReadFile("man/" + f.Name())
+		if err != nil {
 			return nil, nil, err
 		}
+		it.text = []byte(place.Replace(string(text)))
 		pages = append(pages, it)
 	}
 	return pages, links, nil

@@ -287,18 +287,22 @@ func (x *installer) replace(it *item, name string, text []byte) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(text)
-	if err == nil && x.root == "" {
+	defer f.Close() // of a file that failed
+	if _, err := f.Write(text); err != nil {
+		return strerr.Unable("write", name, err)
+	}
+	// Not by its name: with -d the directory may be somebody else's.
+	if err := x.give(it, f.Name(), int(f.Fd()), true); err != nil {
+		return err
+	}
+	if x.root == "" {
 		err = f.Sync()
 	}
-	if e := f.Close(); err == nil {
+	if e := f.Close(); err == nil { // what is open cannot be run
 		err = e
 	}
 	if err != nil {
 		return strerr.Unable("write", name, err)
-	}
-	if err := x.settle(it, f.Name(), false, true); err != nil {
-		return err
 	}
 	if err := os.Rename(f.Name(), name); err != nil {
 		return strerr.Unable("create", name, err)
@@ -359,6 +363,11 @@ func (x *installer) settle(it *item, name string, follow, fresh bool) error {
 		return strerr.Unable("open", name, err)
 	}
 	defer unix.Close(fd)
+	return x.give(it, name, fd, fresh)
+}
+
+// give is settle for what is open already.
+func (x *installer) give(it *item, name string, fd int, fresh bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return strerr.Unable("stat", name, err)
