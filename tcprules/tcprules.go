@@ -32,7 +32,8 @@ func tcprules(_ context.Context, env *proc.Env) error {
 // replace compiles the rules that in holds into the database name. Until the new
 // one, written under the name tmp, is whole and on the disk, the old one stays.
 func replace(fs fsys.FS, in io.Reader, name, tmp string, warn func(error)) error {
-	f, err := fs.Open(tmp, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
+	// By no link: root may be in somebody else's directory.
+	f, err := fs.Open(tmp, fsys.WRONLY|fsys.CREATE|fsys.TRUNC|fsys.NOFOLLOW, 0o644)
 	if err != nil {
 		return strerr.Unable("create", tmp, err)
 	}

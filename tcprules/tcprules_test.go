@@ -206,6 +206,25 @@ func TestBadTextChangesNothing(t *testing.T) {
 	}
 }
 
+// A link in the place of the new database leads nowhere.
+func TestNoLinkIsFollowed(t *testing.T) {
+	dir := t.TempDir()
+	victim, tmp := filepath.Join(dir, "victim"), filepath.Join(dir, "rules.tmp")
+	if err := os.WriteFile(victim, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, tmp); err != nil {
+		t.Fatal(err)
+	}
+	r := proctest.Run(&Tcprules, proctest.Case{Args: []string{"rules.cdb", "rules.tmp"}, Dir: dir, In: ":allow\n"})
+	if r.Status != 111 || r.Err != "tcprules: fatal: unable to create rules.tmp: symbolic link loop\n" {
+		t.Errorf("%+v", r)
+	}
+	if text, _ := os.ReadFile(victim); string(text) != "theirs" {
+		t.Errorf("%q", text)
+	}
+}
+
 // A cut or a fault at any moment leaves the old rules or the new ones, and a
 // tcprules that said nothing leaves the new ones.
 func TestCut(t *testing.T) {

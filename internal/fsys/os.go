@@ -206,11 +206,12 @@ var _ FS = OS{}
 
 // Flags of Open, for callers that need no other package.
 const (
-	RDONLY = os.O_RDONLY
-	WRONLY = os.O_WRONLY
-	RDWR   = os.O_RDWR
-	CREATE = os.O_CREATE
-	EXCL   = os.O_EXCL
-	APPEND = os.O_APPEND
-	TRUNC  = os.O_TRUNC
+	RDONLY   = os.O_RDONLY
+	WRONLY   = os.O_WRONLY
+	RDWR     = os.O_RDWR
+	CREATE   = os.O_CREATE
+	EXCL     = os.O_EXCL
+	APPEND   = os.O_APPEND
+	TRUNC    = os.O_TRUNC
+	NOFOLLOW = unix.O_NOFOLLOW
 )

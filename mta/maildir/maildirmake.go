@@ -77,7 +77,7 @@ func makeFolder(fs fsys.FS, dir, name string) error {
 		return err
 	}
 	mark := name + "/maildirfolder"
-	file, err := fs.Open(mark, fsys.WRONLY|fsys.CREATE, 0o600)
+	file, err := fs.Open(mark, fsys.WRONLY|fsys.CREATE|fsys.EXCL, 0o600) // by no link: root may do it for a user
 	if err != nil {
 		return strerr.Unable("create", mark, err)
 	}

@@ -42,7 +42,8 @@ func compile(fs fsys.FS, source string) error {
 		return strerr.Unable("read", source, err)
 	}
 	defer text.Close()
-	tmp, err := fs.Open(scratch, fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0o644)
+	// By no link: with QMAILHOME root may be in somebody else's home.
+	tmp, err := fs.Open(scratch, fsys.WRONLY|fsys.CREATE|fsys.TRUNC|fsys.NOFOLLOW, 0o644)
 	if err != nil {
 		return strerr.Unable("write to", scratch, err)
 	}

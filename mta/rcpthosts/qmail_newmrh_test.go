@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"paperpath/internal/fsys"
@@ -33,6 +34,7 @@ func newmrhHome(t *testing.T, text string) (dir string, run func() proctest.Resu
 }
 
 func TestNewmrh(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // the table is for everybody all the same
 	dir, run := newmrhHome(t, "Big.EXAMPLE \t\n\n# hash.example\n.sub.example\n#\n  front.example\nlast.example")
 	if r := run(); r.Status != 0 || r.Out+r.Err != "" {
 		t.Fatalf("%+v", r)
@@ -76,6 +78,24 @@ func TestNewmrhKeepsTheOldTable(t *testing.T) {
 	if r := proctest.Run(&QmailNewmrh, proctest.Case{Vars: proc.Vars{"QMAILHOME=/nonexistent"}}); r.Status != 111 ||
 		r.Err != "qmail-newmrh: fatal: unable to chdir to /nonexistent: file does not exist\n" {
 		t.Errorf("no home: %+v", r)
+	}
+}
+
+// A link in the place of the new table leads nowhere.
+func TestNewmrhFollowsNoLink(t *testing.T) {
+	dir, run := newmrhHome(t, "a.example\n")
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(dir, "control/morercpthosts.tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(); r.Status != 111 || r.Err != "qmail-newmrh: fatal: unable to write to control/morercpthosts.tmp: symbolic link loop\n" {
+		t.Errorf("%+v", r)
+	}
+	if text, _ := os.ReadFile(victim); string(text) != "theirs" {
+		t.Errorf("%q", text)
 	}
 }
 

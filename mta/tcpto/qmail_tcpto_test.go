@@ -58,6 +58,27 @@ func TestPrintAndClear(t *testing.T) {
 	}
 }
 
+// Root clears the table; qmailq, whose directory it is in, must not choose the file.
+func TestClearFollowsNoLink(t *testing.T) {
+	dir := home(t)
+	victim, table := filepath.Join(dir, "victim"), filepath.Join(dir, "queue/lock/tcpto")
+	if err := os.WriteFile(victim, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(table); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, table); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(&QmailTcpok, dir); r.Status != 111 || r.Err != "qmail-tcpok: fatal: unable to write "+table+": symbolic link loop\n" {
+		t.Errorf("%+v", r)
+	}
+	if text, _ := os.ReadFile(victim); string(text) != "theirs" {
+		t.Errorf("%q", text)
+	}
+}
+
 func TestProgramsWithoutTables(t *testing.T) {
 	whole := home(t)
 	if err := os.Remove(filepath.Join(whole, "queue/lock/tcpto")); err != nil {

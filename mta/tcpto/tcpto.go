@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"paperpath/internal/sys"
@@ -107,7 +108,8 @@ func (t *Table) Clear() error {
 }
 
 func (t *Table) empty(format format) error {
-	f, err := sys.Open(t.lock+"/"+format.name, os.O_WRONLY, 0)
+	// By no link: root clears the table, in a directory that is qmailq's.
+	f, err := sys.Open(t.lock+"/"+format.name, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}

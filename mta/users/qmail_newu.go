@@ -45,7 +45,8 @@ func Compile(fs fsys.FS) error {
 		return errOpen
 	}
 	defer assign.Close()
-	tmp, err := fs.Open("users/cdb.tmp", fsys.WRONLY|fsys.CREATE|fsys.TRUNC, 0644)
+	// By no link: with QMAILHOME root may be in somebody else's home.
+	tmp, err := fs.Open("users/cdb.tmp", fsys.WRONLY|fsys.CREATE|fsys.TRUNC|fsys.NOFOLLOW, 0644)
 	if err != nil {
 		return errTemp
 	}

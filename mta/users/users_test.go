@@ -198,6 +198,7 @@ func TestEverySyncIsNeeded(t *testing.T) {
 }
 
 func TestQmailNewu(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // the table is for everybody all the same
 	home := t.TempDir()
 	vars := proc.Vars{"QMAILHOME=" + home}
 	says := func(want string) {
@@ -239,6 +240,21 @@ func TestQmailNewu(t *testing.T) {
 		t.Fatal(err)
 	}
 	says("unable to open users/cdb.tmp")
+	// Nor is it written through a link.
+	victim := filepath.Join(home, "victim")
+	if err := os.WriteFile(victim, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(home, "users/cdb.tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(home, "users/cdb.tmp")); err != nil {
+		t.Fatal(err)
+	}
+	says("unable to open users/cdb.tmp")
+	if text, _ := os.ReadFile(victim); string(text) != "theirs" {
+		t.Errorf("%q", text)
+	}
 	vars = proc.Vars{"QMAILHOME=" + home + "/none"}
 	says("unable to chdir")
 }
