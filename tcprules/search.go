@@ -79,7 +79,25 @@ func (d *Database) Find(c *Client) (*Rule, error) {
 		d.mu.RLock() // on wanted, or what came after it
 	}
 	defer d.mu.RUnlock()
-	return find(d.db, c)
+	rule, err := find(d.db, c)
+	if err == nil {
+		err = d.unwritten()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rule, nil
+}
+
+// unwritten makes sure that the file was not written over, in place, during a
+// search: a rule that denies could have been missed. (A rename over it sets its
+// time of change, which is no harm.)
+func (d *Database) unwritten() error {
+	info, err := d.db.Stat()
+	if now := versionOf(info); err == nil && (now.size != d.version.size || now.mtime != d.version.mtime) {
+		err = syscall.EPROTO
+	}
+	return err
 }
 
 func (d *Database) open(wanted version) error {
@@ -100,6 +118,7 @@ func (d *Database) open(wanted version) error {
 	if d.db != nil {
 		d.db.Close()
 	}
+	db.Map()
 	d.db, d.version = db, versionOf(info)
 	return nil
 }

@@ -408,6 +408,30 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+// What is written over during a search is damage, and a new file is not.
+func TestWrittenOver(t *testing.T) {
+	file, r := build(t, ":allow\n")
+	if r.Status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	db := NewDatabase(fsys.OS{}, file)
+	if _, err := db.Find(&Client{IP: "10.0.0.1"}); err != nil || db.unwritten() != nil {
+		t.Errorf("%v, %v", err, db.unwritten())
+	}
+	if err := os.WriteFile(file+".new", []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(file, file+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil || db.unwritten() != nil {
+		t.Errorf("%v, %v", err, db.unwritten())
+	}
+	if err := os.Truncate(file+".old", 2048); err != nil || db.unwritten() != syscall.EPROTO {
+		t.Errorf("%v, %v", err, db.unwritten())
+	}
+}
+
 // While the rules are replaced all the time each search sees one version: both
 // rules of a pair say the same.
 func TestDatabaseIsNeverHalf(t *testing.T) {

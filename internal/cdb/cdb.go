@@ -11,8 +11,8 @@
 // slot, behind the last one at the first, to an empty one.
 //
 // The reader must survive any file, and answer a damaged one with an error
-// instead of a long loop, a huge allocation or a wrong "not found". It does not
-// map the file into memory: a file that is cut short then would end the process.
+// instead of a long loop, a huge allocation or a wrong "not found". A file that is
+// searched again and again may be mapped into memory (map.go).
 package cdb
 
 import (
@@ -44,6 +44,7 @@ type Reader struct {
 	f      fsys.File
 	size   int64
 	header [headerSize]byte
+	mapped []byte // the file, after Map
 }
 
 // Open opens the database name.
@@ -75,7 +76,10 @@ func newReader(f fsys.File) (*Reader, error) {
 }
 
 // Close closes the file.
-func (r *Reader) Close() error { return r.f.Close() }
+func (r *Reader) Close() error {
+	r.unmap()
+	return r.f.Close()
+}
 
 // Stat returns what the file was at the moment of the call.
 func (r *Reader) Stat() (fsys.Info, error) { return r.f.Stat() }
@@ -119,7 +123,7 @@ func (r *Reader) Get(key []byte) (data []byte, found bool, err error) {
 			}
 		}
 		left -= n
-		block = laterBlocks
+		block = min(2*block, maxBlock)
 		if next += n; next == slots {
 			next = 0
 		}
@@ -130,10 +134,11 @@ func (r *Reader) Get(key []byte) (data []byte, found bool, err error) {
 	return nil, false, nil
 }
 
-// Slots that are read at once. Most searches end within a few.
+// Slots that are read at once: twice as many each time. Most searches end within
+// a few.
 const (
-	firstBlock  = 8
-	laterBlocks = 1024
+	firstBlock = 8
+	maxBlock   = 1024
 )
 
 // ahead is how much of a record's data is read together with its key.
@@ -174,6 +179,9 @@ func pair(b []byte) (uint32, uint32) {
 func (r *Reader) read(b []byte, off int64) error {
 	if off+int64(len(b)) > r.size {
 		return ErrFormat
+	}
+	if r.mapped != nil {
+		return r.copy(b, off)
 	}
 	_, err := r.f.ReadAt(b, off)
 	if err == io.EOF {

@@ -168,11 +168,23 @@ func TestTruncated(t *testing.T) {
 func TestTruncatedBehindOurBack(t *testing.T) {
 	dir := t.TempDir()
 	r := build(t, dir, []record{{"a", "1"}})
-	if err := os.Truncate(dir+"/f.cdb", headerSize); err != nil {
-		t.Fatal(err)
+	mapped := build(t, dir, []record{{"a", "1"}, {"b", strings.Repeat("x", 10_000)}})
+	mapped.Map()
+	if mapped.mapped == nil {
+		t.Error("not mapped")
 	}
-	if _, _, err := r.Get([]byte("a")); err != ErrFormat {
-		t.Errorf("%v", err)
+	for _, key := range []string{"a", "b"} {
+		if _, found, err := mapped.Get([]byte(key)); !found || err != nil {
+			t.Errorf("%s: %v, %v", key, found, err)
+		}
+	}
+	for _, r := range []*Reader{r, mapped} {
+		if err := os.Truncate("/proc/self/fd/"+fmt.Sprint(r.f.(interface{ Fd() uintptr }).Fd()), headerSize); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Get([]byte("a")); err != ErrFormat {
+			t.Errorf("%v", err)
+		}
 	}
 }
 
