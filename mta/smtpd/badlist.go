@@ -31,13 +31,38 @@ func (l *badList) has(addr string) bool {
 	return at >= 0 && l.addresses.Has(addr[at:])
 }
 
-// looksLikePattern tells a pattern from an address. Real addresses have none
-// of these characters, but for the brackets of @[192.0.2.1].
+// looksLikePattern tells a pattern from an address. Old lists may have any
+// address, and nobody|x@spam.example read as a pattern is everybody whose name
+// has "nobody" in it: what can be an address is one, unless it begins with ! or
+// has the .* in it that hardly an address has.
 func looksLikePattern(line string) bool {
-	if _, ok := ipme.ParseLiteral(line[strings.LastIndexByte(line, '@')+1:]); ok {
+	if strings.HasPrefix(line, "!") || strings.Contains(line, ".*") {
+		return true
+	}
+	return !isAddress(line) && strings.ContainsAny(line, `\^$*?()[]{}|`)
+}
+
+// isAddress recognizes user@host with the user a Dot-string (RFC 5321 section
+// 4.1.2), @host, and both with an address in brackets for the host.
+func isAddress(line string) bool {
+	at := strings.LastIndexByte(line, '@')
+	if at < 0 || at > 0 && !dotted(line[:at], alnum+"!#$%&'*+-/=?^_`{|}~") {
 		return false
 	}
-	return strings.HasPrefix(line, "!") || strings.ContainsAny(line, `\^$*?()[]{}|`)
+	_, literal := ipme.ParseLiteral(line[at+1:])
+	return literal || dotted(line[at+1:], alnum+"-")
+}
+
+const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// dotted reports whether s is words of these characters with dots between them.
+func dotted(s, chars string) bool {
+	for word := range strings.SplitSeq(s, ".") {
+		if word == "" || strings.Trim(word, chars) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // relayTest reports whether a recipient's local part looks like an address for

@@ -27,16 +27,16 @@ func (s *session) data(string) error {
 		s.reply("503 MAIL first (#5.5.1)")
 		return nil
 	}
-	if len(s.recipients) == 0 {
+	if len(s.recipients.list) == 0 {
 		s.reply("503 RCPT first (#5.5.1)")
 		return nil
 	}
-	if s.rejectMultiBounce && s.sender == "" && len(s.recipients) > 1 {
+	if s.rejectMultiBounce && s.sender == "" && len(s.recipients.list) > 1 {
 		// One message went out from one sender, so one recipient has a bounce.
 		s.reply("550 sorry, bounce messages should have a single envelope recipient (#5.7.1)")
 		return nil
 	}
-	s.seenMail = false
+	defer s.forget()
 	m, err := s.open()
 	if err != nil {
 		s.reply("451 qqt failure (#4.3.0)")
@@ -55,7 +55,7 @@ func (s *session) data(string) error {
 		return err
 	}
 	m.Envelope(s.sender)
-	for _, r := range s.recipients {
+	for _, r := range s.recipients.list {
 		m.Recipient(r)
 	}
 	s.replyTo(c, m.PID(), m.Close())

@@ -94,8 +94,9 @@ func localize(addr, host string) (string, error) {
 	return addr, err
 }
 
-// reserved reports whether sender is one of those with which qmail-send marks
-// its own bounces, #@[] for a double bounce and …-@[] for one address per
-// recipient (addresses(5)). From the network they would make a message whose
-// failure nobody hears of.
-func reserved(sender string) bool { return strings.HasSuffix(sender, "@[]") }
+// verp reports whether sender is to become an address for each recipient, by
+// qmail-send here (addresses(5)). Another host's qmail-send has done so before
+// the message goes out: from strangers such a sender is a way to addresses of
+// their choice. The other special sender, #@[], does come from other hosts: C
+// qmail-remote writes it on their double bounces.
+func verp(sender string) bool { return strings.HasSuffix(sender, "-@[]") }

@@ -165,6 +165,23 @@ func TestBadList(t *testing.T) {
 	}
 }
 
+// What has been an address in somebody's badmailfrom since 1996 stays one.
+func TestLooksLikePattern(t *testing.T) {
+	for line, want := range map[string]bool{
+		"a@b.example": false, "@b.example": false, "nobody": false,
+		"nobody|x@spam.example": false, "@[192.0.2.1]": false, "u?{}@[192.0.2.1]": false,
+		"what?@b.example": false, "$100*$@b.example": false, "^root@b.example": false, "a+b/c=d@b.example": false,
+
+		"!x@b.example": true, "!x@[192.0.2.1]": true, ".*@b.example": true, "x.*@b.example": true, "@.*b": true,
+		`x@b\.example`: true, `x\+@b.example`: true, "[abc]@b.example": true, "(a|b)@c.example": true, "@b[12].example": true,
+		"@spam$": true, "@(a|b)": true, "a@b|c@d": true, "x*@": true, "^root@": true, "^root": true, ".?@b.example": true, "a..?@b": true, "@": false, "": false,
+	} {
+		if got := looksLikePattern(line); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
+}
+
 func TestRelayTest(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"u@h": false, "u": false, "u%o@h": true, "o!u@h": true, "u@o@h": true, "u%o": true, "u@h%o": false, "u@h!o": false, "@h": false, "": false,

@@ -7,6 +7,7 @@
 //	input.go     descriptor 0 → command lines of bounded length
 //	session.go   the dialogue: what may come when, and the replies
 //	path.go      MAIL FROM:<…> → an address and its parameters
+//	envelope.go  the recipients, and what they may take of memory
 //	data.go      SMTP's text → lines that end in LF, hops counted → package queue
 //	unstuff.go   the state machine that finds the end of the text
 //
@@ -45,7 +46,7 @@ var QmailSmtpd = proc.Program{
 		}
 		defer set.close()
 		warn(env, set)
-		return converse(env, set, func() (message, error) { return queue.Start(home, env.Vars) })
+		return converse(env, set, nil, func() (message, error) { return queue.Start(home, env.Vars) })
 	},
 }
 
@@ -53,6 +54,7 @@ var QmailSmtpd = proc.Program{
 // through the pool.
 func Inside(pool *queue.Pool) *proc.Program {
 	k := &keeper{}
+	shared := &budget{left: sharedEnvelopes}
 	p := QmailSmtpd
 	p.Run = func(_ context.Context, env *proc.Env) error {
 		home := layout.Home(env.Vars)
@@ -64,7 +66,7 @@ func Inside(pool *queue.Pool) *proc.Program {
 		if fresh {
 			warn(env, set.settings)
 		}
-		return converse(env, set.settings, func() (message, error) { return pool.Start(home, env.Vars) })
+		return converse(env, set.settings, shared, func() (message, error) { return pool.Start(home, env.Vars) })
 	}
 	return &p
 }
@@ -73,10 +75,10 @@ func Inside(pool *queue.Pool) *proc.Program {
 const errEnd = proc.Exit(1)
 
 // converse serves the client on descriptors 0 and 1; open is a way into the
-// queue.
-func converse(env *proc.Env, set *settings, open func() (message, error)) error {
+// queue. The recipients come out of the budget.
+func converse(env *proc.Env, set *settings, shared *budget, open func() (message, error)) error {
 	s := newSession(env.Files[0], env.Files[1])
-	s.open, s.say = open, env.Say
+	s.open, s.say, s.recipients.budget = open, env.Say, shared
 	s.configure(set, env.Vars)
 	return s.serve()
 }

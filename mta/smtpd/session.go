@@ -14,13 +14,6 @@ import (
 	"paperpath/mta/received"
 )
 
-// maxEnvelope bounds the memory that the recipients of one message may take;
-// recipientCost is added to the length of each.
-const (
-	maxEnvelope   = 4 << 20
-	recipientCost = 32
-)
-
 // session is one client's visit.
 type session struct {
 	in  input
@@ -43,8 +36,7 @@ type session struct {
 	sender        string
 	senderListed  bool   // in badmailfrom: recipients will be refused
 	senderPattern string // the line of badmailfrom that it matches: the same
-	recipients    []string
-	envelopeSize  int
+	recipients    envelope
 
 	text []byte // room for copyText
 }
@@ -99,6 +91,7 @@ var errQuit = errors.New("quit")
 
 // serve speaks with the client until one of the two has enough.
 func (s *session) serve() error {
+	defer s.forget()
 	s.reply("220 " + s.greeting + " ESMTP")
 	for {
 		line, err := s.in.line()
@@ -132,6 +125,7 @@ func (s *session) end(err error) error {
 }
 
 func (s *session) command(line string) error {
+	line, _, _ = strings.Cut(line, "\x00") // where C's string ends
 	verb, arg, _ := strings.Cut(line, " ")
 	v, ok := verbs[control.Lower(verb)]
 	if !ok {
@@ -182,7 +176,7 @@ func (s *session) ehlo(arg string) error {
 }
 
 func (s *session) hello(name string) {
-	s.seenMail = false
+	s.forget()
 	s.peer.Helo = name
 	s.peer.HasHelo = control.Lower(name) != control.Lower(s.peer.Host)
 	s.heloPattern = ""
@@ -191,8 +185,14 @@ func (s *session) hello(name string) {
 	}
 }
 
-func (s *session) rset(string) error {
+// forget leaves the state in which there is a sender.
+func (s *session) forget() {
 	s.seenMail = false
+	s.recipients.release()
+}
+
+func (s *session) rset(string) error {
+	s.forget()
 	s.reply("250 flushed")
 	return nil
 }
@@ -230,7 +230,7 @@ func (s *session) mail(arg string) error {
 		s.reply(refusal)
 		return nil
 	}
-	if reserved(addr) {
+	if verp(addr) && !s.mayRelay {
 		s.reply("553 sorry, that envelope sender is reserved (#5.1.7)")
 		return nil
 	}
@@ -249,9 +249,9 @@ func (s *session) mail(arg string) error {
 			s.senderPattern = s.badMailFromNoRelay.match(addr)
 		}
 	}
+	s.forget() // another MAIL begins anew
 	s.seenMail = true
 	s.sender = addr
-	s.recipients, s.envelopeSize = s.recipients[:0], 0
 	s.reply("250 ok")
 	return nil
 }
@@ -261,8 +261,9 @@ func (s *session) rcpt(arg string) error {
 		s.reply("503 MAIL first (#5.5.1)")
 		return nil
 	}
-	addr, rest, ok := parsePath(arg)
-	if !ok || addr == "" || strings.TrimLeft(rest, " ") != "" {
+	// Parameters only say what to do with reports (RFC 3461): see mailParameters.
+	addr, _, ok := parsePath(arg)
+	if !ok || addr == "" {
 		s.reply(syntaxError)
 		return nil
 	}
@@ -286,13 +287,12 @@ func (s *session) rcpt(arg string) error {
 		s.reply("553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)")
 		return nil
 	}
-	switch s.envelopeSize += len(addr) + recipientCost; {
+	switch {
 	case len(addr)+1 > queue.MaxAddress: // through localiphost or RELAYCLIENT
 		s.reply(syntaxError)
-	case s.envelopeSize > maxEnvelope:
+	case !s.recipients.add(addr):
 		s.reply("452 too many recipients (#4.5.3)")
 	default:
-		s.recipients = append(s.recipients, addr)
 		s.reply("250 ok")
 	}
 	return nil
@@ -312,7 +312,10 @@ func (s *session) local(addr string) (string, error) {
 }
 
 // mailParameters reads what follows the address in MAIL (RFC 5321 section
-// 4.1.1.11) and returns the reply that refuses it, "" for none.
+// 4.1.1.11) and returns the reply that refuses it, "" for none. Refused is what
+// would change the message or where it may go. C takes everything; clients that
+// were never offered AUTH, DSN and the like send their parameters all the same,
+// and the worst that comes of passing over those is a report too many.
 func (s *session) mailParameters(rest string) (refusal string) {
 	for word := range strings.FieldsSeq(rest) {
 		name, value, _ := strings.Cut(word, "=")
@@ -325,11 +328,11 @@ func (s *session) mailParameters(rest string) (refusal string) {
 			case n == maxInt || s.tooBig(int64(n)):
 				return "552 sorry, that message size exceeds my databytes limit (#5.3.4)"
 			}
-		case "body": // RFC 6152
+		case "body": // RFC 6152; BINARYMIME is RFC 3030's
 			if v := control.Lower(value); v != "7bit" && v != "8bitmime" {
 				return syntaxError
 			}
-		default:
+		case "smtputf8", "requiretls": // RFC 6531, RFC 8689
 			return syntaxError
 		}
 	}

@@ -83,6 +83,13 @@ func (*wire) SetWriteDeadline(time.Time) error { return nil }
 func home(t testing.TB, files map[string]string) fsys.FS {
 	t.Helper()
 	dir := t.TempDir()
+	write(t, dir, files)
+	return fsys.OS{Root: dir}
+}
+
+// write makes the control files of the home directory dir.
+func write(t testing.TB, dir string, files map[string]string) {
+	t.Helper()
 	if err := os.Mkdir(filepath.Join(dir, "control"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +98,6 @@ func home(t testing.TB, files map[string]string) fsys.FS {
 			t.Fatal(err)
 		}
 	}
-	return fsys.OS{Root: dir}
 }
 
 var controls = map[string]string{
@@ -102,6 +108,7 @@ var controls = map[string]string{
 
 type visit struct {
 	vars   proc.Vars
+	shared *budget
 	answer string
 	open   error
 	wire
@@ -122,6 +129,7 @@ func (v *visit) run(t testing.TB, fs fsys.FS) {
 		v.mails = append(v.mails, m)
 		return m, nil
 	}
+	s.recipients.budget = v.shared
 	s.say = func(text string) { v.log += text + "\n" }
 	set, err := load(fs)
 	if err != nil {
@@ -160,11 +168,13 @@ func TestDialogues(t *testing.T) {
 		{"two messages, without a greeting", nil, begin + ".\n" + begin + ".\nquit\n",
 			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n221 me.example\n",
 			"a@x.example > u@local.example\na@x.example > u@local.example\n"},
-		{"commands that are no commands", nil, "\nEXPN l\nSTARTTLS\nDATA\x00\nMAIL\tFROM:<a>\n x\nQUIT now\nNOOP\n",
-			strings.Repeat("502 unimplemented (#5.5.1)\n", 6) + "221 me.example\n", ""},
+		{"commands that are no commands", nil, "\nEXPN l\nSTARTTLS\n\x00NOOP\nNOO\x00P\nMAIL\tFROM:<a>\n x\nQUIT now\nNOOP\n",
+			strings.Repeat("502 unimplemented (#5.5.1)\n", 7) + "221 me.example\n", ""},
 		{"commands in any case and with anything behind", nil, "nOOp x\nVRFY u\nHELP me\nRSET 1\nHELO\nEHLO\nQUIT\n",
 			"250 ok\n252 send some mail, i'll try my best\n214 qmail home page: https://cr.yp.to/qmail.html\n250 flushed\n" +
 				"250 me.example\n250-me.example\n250-PIPELINING\n250 8BITMIME\n221 me.example\n", ""},
+		{"commands with a NUL, where the line ends", nil, "NOOP\x00x\nRSET \x00\nMAIL\x00 FROM:<>\nMAIL FROM:<>\x00SIZE=x\nRCPT TO:<u>\x00\nDATA\x00\n.\nQUIT\x00 \n",
+			"250 ok\n250 flushed\n" + badSyntax + "250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n221 me.example\n", " > u\n"},
 		{"out of order", nil, "RCPT TO:<u>\nDATA\nMAIL FROM:<>\nDATA\n" + "QUIT\n",
 			"503 MAIL first (#5.5.1)\n503 MAIL first (#5.5.1)\n250 ok\n503 RCPT first (#5.5.1)\n221 me.example\n", ""},
 		{"HELO, EHLO, RSET and MAIL forget the recipients", nil,
@@ -190,8 +200,12 @@ func TestDialogues(t *testing.T) {
 		{"badmailfrom", nil, "MAIL FROM:<u@BAD.example>\nRCPT TO:<u>\nMAIL FROM:<EVIL@worse.example>\nRCPT TO:<u>\n" +
 			"DATA\nMAIL FROM:<good@worse.example>\nRCPT TO:<u>\n",
 			"250 ok\n" + barf + "250 ok\n" + barf + "503 RCPT first (#5.5.1)\n250 ok\n250 ok\n", ""},
-		{"senders that qmail-send keeps for itself", nil, "MAIL FROM:<#@[]>\nMAIL FROM:<l-owner-@x.example-@[]>\nRCPT TO:<u>\n",
-			reservedSender + reservedSender + "503 MAIL first (#5.5.1)\n", ""},
+		{"a double bounce of another qmail-send", nil, "MAIL FROM:<#@[]>\nRCPT TO:<postmaster>\nDATA\n.\n",
+			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", "#@[] > postmaster\n"},
+		{"VERP is for those who may relay", nil, "MAIL FROM:<l-owner-@x.example-@[]>\nMAIL FROM:<-@[]>\nRCPT TO:<u>\nMAIL FROM:<l@[]>\n",
+			reservedSender + reservedSender + "503 MAIL first (#5.5.1)\n250 ok\n", ""},
+		{"and they have it", proc.Vars{"RELAYCLIENT="}, "MAIL FROM:<l-owner-@x.example-@[]>\nRCPT TO:<u@y.example>\nDATA\n.\n",
+			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", "l-owner-@x.example-@[] > u@y.example\n"},
 		{"no recipient, no sender", nil, "MAIL\nMAIL FROM:\nMAIL FROM:<>\nRCPT\nRCPT TO:\nRCPT TO:<>\n",
 			badSyntax + badSyntax + "250 ok\n" + badSyntax + badSyntax + badSyntax, ""},
 		{"NUL, CR and escape sequences in addresses", nil, "MAIL FROM:<a\x00@b>\nMAIL FROM:<a\rb>\nMAIL FROM:<\x1b[m>\n" +
@@ -202,9 +216,12 @@ func TestDialogues(t *testing.T) {
 			" > u@me.example u@me.example\n"},
 		{"an address that was not ours", proc.Vars{"RELAYCLIENT="}, "MAIL FROM:<>\nRCPT TO:<u@[192.0.2.1]>\nDATA\n.\n",
 			"250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", " > u@[192.0.2.1]\n"},
-		{"parameters", nil, "MAIL FROM:<> SIZE=10 BODY=8BITMIME\nMAIL FROM:<> body=7bit\nMAIL FROM:<> BODY=BINARYMIME\n" +
-			"MAIL FROM:<> FOO=BAR\nMAIL FROM:<> RCPT TO:<x>\nMAIL FROM:<>\nRCPT TO:<u> NOTIFY=NEVER\nRCPT TO:<u>  \n",
-			"250 ok\n250 ok\n" + badSyntax + badSyntax + badSyntax + "250 ok\n" + badSyntax + "250 ok\n", ""},
+		{"parameters that are obeyed", nil, "MAIL FROM:<> SIZE=10 BODY=8BITMIME\nMAIL FROM:<> body=7bit\n", "250 ok\n250 ok\n", ""},
+		{"parameters that need not be", nil, "MAIL FROM:<> AUTH=<>\nMAIL FROM:<> AUTH=a+3Db RET=HDRS ENVID=x SIZE=1\nMAIL FROM:<> FOO\nMAIL FROM:<> RCPT TO:<x>\n" +
+			"RCPT TO:<u> NOTIFY=NEVER\nRCPT TO:<v> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;v@x\nRCPT TO:<w>  \nDATA\n.\n",
+			"250 ok\n250 ok\n250 ok\n250 ok\n250 ok\n250 ok\n250 ok\n354 go ahead\n250 ok T qp P\n", " > u v w\n"},
+		{"parameters that cannot be obeyed", nil, "MAIL FROM:<> BODY=BINARYMIME\nMAIL FROM:<> BODY\nMAIL FROM:<> SMTPUTF8\nMAIL FROM:<> AUTH=<> RequireTLS\nRCPT TO:<u>\n",
+			badSyntax + badSyntax + badSyntax + badSyntax + "503 MAIL first (#5.5.1)\n", ""},
 		{"sizes", nil, "MAIL FROM:<> SIZE=\nMAIL FROM:<> SIZE=x\nMAIL FROM:<> SIZE=-1\nMAIL FROM:<> SIZE=1k\n" +
 			"MAIL FROM:<> SIZE=2147483648\nMAIL FROM:<> SIZE=18446744073709551617\nMAIL FROM:<> SIZE=100000000000000000000000000\n",
 			strings.Repeat("501 syntax error in SIZE (#5.5.4)\n", 4) + "250 ok\n" + toobig + "501 syntax error in SIZE (#5.5.4)\n", ""},
@@ -309,7 +326,7 @@ func TestReceivedLine(t *testing.T) {
 		{"", "Received: from client.example (192.0.2.7)\n  by here.example with SMTP; "},
 		{"HELO CLIENT.example\r\n", "Received: from client.example (192.0.2.7)\n"},
 		{"EHLO other\r\n", "Received: from client.example (HELO other) (192.0.2.7)\n"},
-		{"HELO a b\x1b(c)\x00\r\n", "Received: from client.example (HELO a?b??c??) (192.0.2.7)\n"},
+		{"HELO a b\x1b(c)\x01\x00d\r\n", "Received: from client.example (HELO a?b??c??) (192.0.2.7)\n"},
 		{"HELO\r\n", "Received: from client.example (HELO ) (192.0.2.7)\n"},
 	} {
 		v := visit{vars: vars, wire: wire{in: tt.helo + crlf(begin+"x\n.\n")}}
@@ -559,6 +576,45 @@ func TestRefusals(t *testing.T) {
 		}
 		if v.log != tt.log {
 			t.Errorf("%s: logged %q, want %q", tt.name, v.log, tt.log)
+		}
+	}
+}
+
+// drip is a client that sends a message a byte at a time.
+type drip struct {
+	wire
+	deadlines []time.Time // of the reads of the text
+}
+
+func (d *drip) SetReadDeadline(t time.Time) error {
+	if strings.HasSuffix(d.out.String(), "354 go ahead\r\n") {
+		d.deadlines = append(d.deadlines, t)
+	}
+	return nil
+}
+
+// qmail-queue is gone after a day, and until then the session is somebody's
+// process: bytes in time do not keep it longer.
+func TestMessageMustComeWithinADay(t *testing.T) {
+	files := maps.Clone(controls)
+	files["timeoutsmtpd"] = "1000000\n"
+	set, err := load(home(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.close()
+	d := &drip{wire: wire{in: crlf(begin + "hello\n.\n"), size: 1}}
+	s := newSession(d, d)
+	s.open = func() (message, error) { return &mail{}, nil }
+	s.configure(set, nil)
+	start := time.Now()
+	s.serve()
+	if len(d.deadlines) < 5 {
+		t.Fatalf("%d reads", len(d.deadlines))
+	}
+	for _, got := range d.deadlines {
+		if got != d.deadlines[0] || got.Sub(start) < maxTransfer || time.Until(got) > maxTransfer {
+			t.Errorf("a read until %v, the first until %v, from %v", got, d.deadlines[0], start)
 		}
 	}
 }
