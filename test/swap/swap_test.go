@@ -17,12 +17,13 @@
 // from run to run is made equal: numbers of processes, messages and deliveries,
 // times, and the order of what happens at once. The texts must be the same.
 //
-//	PAPERPATH_C_QMAIL=/var/qmail go test ./test/swap
+//	PAPERPATH_C_QMAIL=/var/qmail go test ./test/swap -timeout 1h
 //	PAPERPATH_C_QMAIL=/var/qmail go test ./test/swap -run TestSwap/qmail-send
 //
 // PAPERPATH_C_BUILD may name the directory in which the installation was
-// compiled: dnsip and others are there and not installed. Nothing of either
-// directory, nor of the host, is changed. It takes root.
+// compiled: dnsip and others are there and not installed. PAPERPATH_SWAP_KEEP
+// may name a directory for the texts. Nothing else of the host is changed. It
+// takes root; runs wait more than they work, so -parallel 8 suits two processors.
 package swap
 
 import (

@@ -7,4 +7,5 @@
 . /mnt/scenario/local.sh
 . /mnt/scenario/net.sh
 . /mnt/scenario/remote.sh
+. /mnt/scenario/corners.sh
 . /mnt/scenario/stop.sh

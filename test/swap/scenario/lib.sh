@@ -20,7 +20,7 @@ try() {
 # until_ COMMAND...: waits until it succeeds. How long is not measured: a
 # machine may be busy.
 until_() {
-	for i in $(seq ${patience-300}); do
+	for i in $(seq 1500); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 0.02
 	done

@@ -27,8 +27,8 @@ until_ counted 1 'deferral: .*mail_server_temporarily_rejected'
 printf 'To: bob\nTo: someone@dead.test\n\nhalf\n' | try qmail-inject -fbob@swap.test bob@swap.test someone@dead.test
 until_ counted 1 "deferral: .*t_able_to_establish"
 rest 3
-sorted() { grep -v '^[0-9]' | LC_ALL=C sort; }
-try qmail-qread | sorted
+queue() { qmail-qread | sed 's/^.* GMT  #[0-9]*/DATE #N/' | sort; }
+try queue
 try qmail-qstat
 touch /mnt/tmp/open
 try svc -a $services/qmail

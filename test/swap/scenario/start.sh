@@ -20,6 +20,9 @@ for name in qmail smtpd pop3d qmtpd qmqpd; do
 	test $name = qmqpd || until_ svok $services/$name/log
 done
 try svok $services/none
+title() { tr '\0' ' ' </proc/$(pidof readproctitle)/cmdline; }
+until_ eval 'title | grep -q gone'
+title | grep -o 'svscan: [a-z: ]*gone[a-z: ]*' | sort -u
 until_ test -s $log
 # listens NAME N: its tcpserver has said N times that nobody is connected.
 listens() { test "$(grep -c 'tcpserver: status: 0/' /mnt/log/$1/current)" = $2; }

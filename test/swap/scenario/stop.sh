@@ -17,5 +17,5 @@ for name in qmail smtpd pop3d qmtpd; do
 done
 kill $servers
 wait $servers
-try qmail-qread | sorted
+try queue
 ps -e -o comm= | grep -vE '^(swap\.test|ps|sh|grep|sort)$'
