@@ -30,8 +30,8 @@ import (
 const statusStop = 99
 
 // ask runs a program on the message and reports whether it ended with 0: yes.
-// 111 is an error, any other status no. So is a program that cannot be run, if
-// that is not for want of anything (condredirect.c).
+// 111 is an error, any other status no (condredirect.c). A program that cannot be
+// run is an error, too, where C takes a missing one for a no: it may be back soon.
 func ask(env *proc.Env, argv []string) (yes bool, err error) {
 	p, err := child.Start(&child.Command{
 		Argv: argv, Vars: env.Vars, Dir: env.Dir,
@@ -42,10 +42,8 @@ func ask(env *proc.Env, argv []string) (yes bool, err error) {
 	case err == nil:
 	case child.Exhausted(err):
 		return false, strerr.Unable("fork", "", err)
-	case strerr.Temporary(err):
-		return false, errTemporary
 	default:
-		return false, nil
+		return false, strerr.Unable("run", argv[0], err)
 	}
 	status, err := p.Wait()
 	switch {
@@ -54,12 +52,10 @@ func ask(env *proc.Env, argv []string) (yes bool, err error) {
 	case status.Crashed():
 		return false, errors.New("child crashed")
 	case status.Code() == proc.StatusTemporary:
-		return false, errTemporary
+		return false, errors.New("temporary child error")
 	}
 	return status.Code() == 0, nil
 }
-
-var errTemporary = errors.New("temporary child error")
 
 // descriptors returns the kernel's numbers for some of the program's own; -1
 // leaves one closed.
