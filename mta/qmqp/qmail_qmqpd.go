@@ -12,12 +12,15 @@ package qmqp
 import (
 	"bufio"
 	"context"
+	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
 	"paperpath/mta/control"
 	"paperpath/mta/layout"
 	"paperpath/mta/queue"
@@ -34,23 +37,28 @@ const (
 	maxAddress = 999
 )
 
-const errResources = proc.Exit(proc.StatusTemporary)
+// trouble is an error of ours. All others are the client's.
+type trouble struct{ error }
 
 // qmqpd ends with 0 when the client was answered or went away, with 100 when it
-// does not speak the protocol, with 111 when we are short of something.
+// does not speak the protocol, with 111 when it asks for too much or stays for too
+// long, and when we are short of something.
 func qmqpd(_ context.Context, env *proc.Env) error {
 	env.Files[0].SetReadDeadline(time.Now().Add(sessionTime))
 	env.Files[1].SetWriteDeadline(time.Now().Add(sessionTime))
 	in := netstring.NewReader(bufio.NewReaderSize(env.Files[0], 16<<10))
 	answer, err := take(in, env.Vars)
-	switch err {
-	case nil:
-		env.Files[1].Write(netstring.Append(nil, answer))
-		return nil
-	case netstring.ErrBad:
+	if err == nil {
+		_, err = env.Files[1].Write(netstring.Append(nil, answer))
+	}
+	var ours trouble
+	switch {
+	case err == netstring.ErrBad:
 		return proc.Exit(proc.StatusPermanent)
-	case netstring.ErrTooLong, errResources:
-		return errResources
+	case err == netstring.ErrTooLong, errors.Is(err, os.ErrDeadlineExceeded):
+		return proc.Exit(proc.StatusTemporary)
+	case errors.As(err, &ours):
+		return ours.error
 	}
 	return nil // the client went away
 }
@@ -69,11 +77,11 @@ func take(in *netstring.Reader, vars proc.Vars) (answer string, err error) {
 	home := layout.Home(vars)
 	peer := received.FromVars(vars)
 	if peer.Zone, err = control.Home(home).DateZone(vars); err != nil {
-		return "", errResources
+		return "", trouble{err}
 	}
 	q, err := queue.Start(home, vars)
 	if err != nil {
-		return "", errResources
+		return "", trouble{strerr.Unable("fork", "", err)}
 	}
 	q.Write(peer.Append(nil, "QMQP", time.Now()))
 	good, err := deliver(q, in, length)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
@@ -89,5 +90,33 @@ func TestQmqpdNonsense(t *testing.T) {
 		if strings.HasSuffix(q.Envelope(), "||") {
 			t.Errorf("%q is queued", whole[:n])
 		}
+	}
+}
+
+// Nobody stays for longer than the hour that C gives, whatever he was about to say.
+func TestHour(t *testing.T) {
+	whole := mail("text", "s", "a@b")
+	for _, said := range []string{"", whole[:len(whole)-1], whole[:20]} {
+		q := queuetest.New(t, "0")
+		client := proctest.Idle(said)
+		r := proctest.Run(&QmailQmqpd, proctest.Case{Vars: q.Vars, Files: map[int]proc.File{0: client}})
+		if r.Status != 111 {
+			t.Errorf("%.20q: %+v", said, r)
+		}
+		if left := time.Until(client.Deadline); left < 59*time.Minute || left > time.Hour {
+			t.Errorf("%v are left", left)
+		}
+		if strings.HasSuffix(q.Envelope(), "||") {
+			t.Errorf("%.20q is queued", said)
+		}
+	}
+}
+
+func TestQmqpdTrouble(t *testing.T) {
+	q := queuetest.New(t, "0")
+	q.Control("datelocaltime/x", "")
+	const want = "qmail-qmqpd: fatal: unable to read control/datelocaltime: is a directory\n"
+	if r := run(q, mail("m", "s", "a@b")); r.Status != 111 || r.Out != "" || r.Err != want {
+		t.Errorf("%+v", r)
 	}
 }

@@ -13,6 +13,8 @@ package qmtp
 import (
 	"bufio"
 	"context"
+	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
 	"paperpath/internal/turn"
 	"paperpath/mta/control"
 	"paperpath/mta/layout"
@@ -65,7 +68,7 @@ func qmtpd(_ context.Context, env *proc.Env) error {
 	}
 	s.in = netstring.NewReader(bufio.NewReaderSize(turn.Reader{In: env.Files[0], Out: s.out}, 16<<10))
 	if err := s.configure(env.Vars, fsys.OS{Root: home}); err != nil {
-		return proc.Exit(proc.StatusTemporary)
+		return err
 	}
 	defer s.hosts.Close()
 	for {
@@ -76,22 +79,30 @@ func qmtpd(_ context.Context, env *proc.Env) error {
 	}
 }
 
+// trouble is an error of ours. All others are the client's.
+type trouble struct{ error }
+
 // status is how the program ends: 0 when the client went away, 100 when it does
-// not speak the protocol, 111 when it asks for too much or we are short of
-// something.
+// not speak the protocol, 111 when it asks for too much or stays for too long, and
+// when we are short of something.
 func status(err error) error {
-	switch err {
-	case netstring.ErrBad:
+	var ours trouble
+	switch {
+	case err == netstring.ErrBad:
 		return proc.Exit(proc.StatusPermanent)
-	case netstring.ErrTooLong, errResources:
+	case err == netstring.ErrTooLong, errors.Is(err, os.ErrDeadlineExceeded):
 		return proc.Exit(proc.StatusTemporary)
+	case errors.As(err, &ours):
+		return ours.error
 	}
 	return nil
 }
 
-const errResources = proc.Exit(proc.StatusTemporary)
-
 func (s *session) configure(vars proc.Vars, fs fsys.FS) (err error) {
+	// Without the home there would be no rcpthosts, and all would be welcome.
+	if _, err := fs.Stat("."); err != nil {
+		return strerr.Unable("chdir to", layout.Home(vars), err)
+	}
 	dir := control.Open(fs)
 	if s.peer.Zone, err = dir.DateZone(vars); err != nil {
 		return err
@@ -130,7 +141,7 @@ func (s *session) message() error {
 	}
 	q, err := s.start()
 	if err != nil {
-		return errResources
+		return trouble{strerr.Unable("fork", "", err)}
 	}
 	answers, fault, err := s.envelope(q, length-1, coding == '\r')
 	if err != nil {
@@ -230,7 +241,7 @@ func (s *session) recipient(q *queue.Client) (answer byte, err error) {
 		allowed, err := s.hosts.Allowed(address)
 		switch {
 		case err != nil:
-			return 0, errResources
+			return 0, trouble{strerr.Unable("read", "control/morercpthosts.cdb", err)}
 		case !allowed:
 			return notOurs, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"paperpath/internal/netstring"
 	"paperpath/internal/proc"
@@ -142,8 +143,46 @@ func TestNonsense(t *testing.T) {
 func TestUnreadableControls(t *testing.T) {
 	q := queuetest.New(t, "0")
 	q.Control("databytes/x", "")
-	if r := run(q, mail("\n", "s", "a@b")); r.Status != 111 || r.Out != "" {
-		t.Errorf("status %d, %q", r.Status, r.Out)
+	const want = "qmail-qmtpd: fatal: unable to read control/databytes: is a directory\n"
+	if r := run(q, mail("\n", "s", "a@b")); r.Status != 111 || r.Out != "" || r.Err != want {
+		t.Errorf("%+v", r)
+	}
+	gone := q.Home + "/gone"
+	vars := q.Vars.Clone()
+	vars.Set("QMAILHOME", gone)
+	r := proctest.Run(&QmailQmtpd, proctest.Case{In: mail("\n", "s", "a@b"), Vars: vars})
+	if r.Status != 111 || r.Out != "" || r.Err != "qmail-qmtpd: fatal: unable to chdir to "+gone+": file does not exist\n" {
+		t.Errorf("no home: %+v", r)
+	}
+}
+
+// A database that cannot be read is our trouble, not the recipient's.
+func TestDamagedDatabase(t *testing.T) {
+	q := queuetest.New(t, "0")
+	q.Control("rcpthosts", "ours\n")
+	q.Control("morercpthosts.cdb", "?")
+	r := run(q, mail("\n", "s", "a@theirs"))
+	if r.Status != 111 || r.Out != "" || !strings.HasPrefix(r.Err, "qmail-qmtpd: fatal: unable to read control/morercpthosts.cdb: ") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Nobody stays for longer than the hour that C gives, whatever he was about to say.
+func TestHour(t *testing.T) {
+	whole := mail("\ntext", "s", "a@b")
+	for _, said := range []string{"", whole, whole[:20]} {
+		q := queuetest.New(t, "0")
+		client := proctest.Idle(said)
+		r := proctest.Run(&QmailQmtpd, proctest.Case{Vars: q.Vars, Files: map[int]proc.File{0: client}})
+		if r.Status != 111 {
+			t.Errorf("%.20q: %+v", said, r)
+		}
+		if left := time.Until(client.Deadline); left < 59*time.Minute || left > time.Hour {
+			t.Errorf("%v are left", left)
+		}
+		if queued := strings.HasSuffix(q.Envelope(), "||"); queued != (said == whole) {
+			t.Errorf("%.20q: queued: %v", said, queued)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -99,4 +100,26 @@ func (b *Buffer) Seek(offset int64, whence int) (int64, error) {
 		return s.Seek(offset, whence)
 	}
 	return 0, io.ErrClosedPipe
+}
+
+// Idle returns a client that says text and then nothing more, on a clock that
+// makes every deadline pass at once.
+func Idle(text string) *IdleClient { return &IdleClient{Buffer: Input(text)} }
+
+// IdleClient is what Idle returns.
+type IdleClient struct {
+	*Buffer
+	Deadline time.Time // of the last Read
+}
+
+func (c *IdleClient) SetReadDeadline(t time.Time) error { c.Deadline = t; return nil }
+
+// Read fails as a descriptor does whose deadline has passed. Without one it says
+// that the client went away: a test need not wait to see that.
+func (c *IdleClient) Read(b []byte) (int, error) {
+	n, err := c.Buffer.Read(b)
+	if err == io.EOF && !c.Deadline.IsZero() {
+		err = os.ErrDeadlineExceeded
+	}
+	return n, err
 }
