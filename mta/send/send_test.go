@@ -285,14 +285,7 @@ func TestLosingAPartnerEndsQmailSend(t *testing.T) {
 
 func TestCorruptMessagesAreHeldAndTheOthersGoOn(t *testing.T) {
 	fs := emptyQueue()
-	put := func(name, text string) {
-		f, err := fs.Open(name, os.O_WRONLY|os.O_CREATE, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Write([]byte(text))
-		f.Close()
-	}
+	put := func(name, text string) { putFile(t, fs, name, text) }
 	bad := map[store.ID]string{}
 	for i, text := range []string{"garbage", "Fa\x00", "Fa\x00Xb\x00", "Fa\x00Fb\x00Tc@here.example\x00", "u1\x00"} {
 		id := store.ID(100_000 + i)
