@@ -1,11 +1,9 @@
 package tcpserver
 
 import (
-	"os"
 	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"paperpath/internal/child"
 )
 
 // Without -i one thread waits for all processes: that is quicker than a signal
@@ -95,49 +93,15 @@ func (s *server) reap() {
 }
 
 // wait waits for one process: programs inside have children too, whom they wait
-// for. The runtime's poller does the waiting, through a pidfd, so that it takes
-// no thread.
+// for.
 func (s *server) wait(pid int, c *serving) {
-	var ws syscall.WaitStatus
-	if !pollProcess(pid, &ws) {
-		// Waiting in wait4 would take a thread, of which there are not many.
-		for got := 0; got != pid; {
-			var err error
-			if got, err = syscall.Wait4(pid, &ws, syscall.WNOHANG, nil); err != nil && err != syscall.EINTR {
-				break
-			}
-			time.Sleep(reapPause)
-		}
-	}
+	status, _ := (&child.Process{PID: pid}).Await()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.children[pid] == c { // or the number is another's already
 		delete(s.children, pid)
 	}
-	s.ended(c, ws)
-}
-
-// reapPause is between two looks at a process that the poller cannot wait for.
-const reapPause = 50 * time.Millisecond
-
-func pollProcess(pid int, ws *syscall.WaitStatus) bool {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
-	if err != nil {
-		return false // a kernel older than 5.10, or no descriptor to be had
-	}
-	f := os.NewFile(uintptr(fd), "process")
-	defer f.Close()
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return false
-	}
-	reaped := false
-	err = conn.Read(func(uintptr) (done bool) {
-		got, err := syscall.Wait4(pid, ws, syscall.WNOHANG, nil)
-		reaped = got == pid
-		return reaped || err != nil && err != syscall.EINTR
-	})
-	return reaped && err == nil
+	s.ended(c, syscall.WaitStatus(status))
 }
 
 // ended counts off the connection of a process. The caller holds mu.

@@ -14,7 +14,8 @@ import (
 // (RLIMIT_NPROC), and a flood of connections uses those up. So all the threads that
 // can be needed are created at the start, as root if possible, and none ever ends:
 //
-//	one for each processor that runs Go code
+//	two for each processor: one that runs Go code, one that is on its way out of a
+//	system call and finds no processor
 //	one for each accepter
 //	spareThreads: for reap, serveStatus, handOver or the worker's boss, signals,
 //	descriptor 2 (two more are the runtime's own)
@@ -59,7 +60,7 @@ func (s *settings) provideThreads(r role) {
 }
 
 func (s *settings) threads(processors int) int {
-	n := processors + min(processors, maxAccepters) + spareThreads
+	n := 2*processors + min(processors, maxAccepters) + spareThreads
 	switch {
 	case s.direct():
 	case processors == 1:

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -29,4 +30,31 @@ func TestEnded(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("it does not end")
+}
+
+// Many are waited for at a time, and each one's end is its own.
+func TestAwait(t *testing.T) {
+	var all [20]*Process
+	for i := range all {
+		var err error
+		all[i], err = Start(&Command{Argv: sh("read x; exit $1", strconv.Itoa(i)), Path: "/bin/sh", Files: []int{-1, -1, -1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, p := range all {
+		if status, err := p.Await(); err != nil || status.Crashed() || status.Code() != i {
+			t.Errorf("%d: %d, %v", i, status, err)
+		}
+		if _, err := p.Await(); err != syscall.ECHILD {
+			t.Errorf("again: %v", err)
+		}
+	}
+	p, err := Start(&Command{Argv: sh("kill -9 $$"), Path: "/bin/sh", Files: []int{-1, -1, -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.Await(); err != nil || !status.Crashed() || int(status) != 9 {
+		t.Errorf("%d, %v", status, err)
+	}
 }

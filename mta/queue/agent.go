@@ -53,7 +53,7 @@ func (a *agent) control(f func(fd int)) {
 // close lets the process end.
 func (a *agent) close() {
 	a.conn.Close()
-	go a.child.Wait()
+	go a.child.Await()
 }
 
 func (a *agent) PID() int { return a.child.PID }

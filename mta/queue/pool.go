@@ -55,11 +55,11 @@ func NewPool() *Pool { return &Pool{idleTime: maxIdleTime} }
 // Start is like the function Start.
 func (p *Pool) Start(home string, vars proc.Vars) (*Client, error) {
 	if _, other := vars.Get("QMAILQUEUE"); other {
-		return Start(home, vars)
+		return start(home, vars, 2, true)
 	}
 	a := p.take(home)
 	if a == nil {
-		return Start(home, vars)
+		return start(home, vars, 2, true)
 	}
 	return &Client{program: a}, nil
 }

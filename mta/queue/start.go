@@ -3,6 +3,7 @@ package queue
 import (
 	"bufio"
 	"io"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,12 @@ func Start(home string, vars proc.Vars) (*Client, error) { return StartWith(home
 // StartWith is Start for a program whose complaints go to the descriptor
 // complaints; Start's go where this process's go.
 func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
+	return start(home, vars, complaints, false)
+}
+
+// start is StartWith; with polled, for a process that runs many of them at a time,
+// the runtime's poller waits for them, and none takes a thread.
+func start(home string, vars proc.Vars, complaints int, polled bool) (*Client, error) {
 	file, ok := vars.Get("QMAILQUEUE")
 	if !ok {
 		file = ours
@@ -54,8 +61,12 @@ func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
 	}
 	defer text.Close()
 
-	p := &process{message: messageW, envelope: envelopeW, text: textR}
-	p.w = bufio.NewWriterSize(messageW, bufferSize)
+	p := &process{message: messageW, envelope: envelopeW, text: textR, wait: (*child.Process).Wait}
+	if polled {
+		p.message, p.envelope, p.text = pollable(messageW), pollable(envelopeW), pollable(textR)
+		p.wait = (*child.Process).Await
+	}
+	p.w = bufio.NewWriterSize(p.message, bufferSize)
 	p.child, err = child.Start(&child.Command{
 		Argv:  []string{file},
 		Path:  file,
@@ -66,9 +77,9 @@ func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
 	switch {
 	case err == nil:
 	case child.Exhausted(err):
-		messageW.Close()
-		envelopeW.Close()
-		textR.Close()
+		p.message.Close()
+		p.envelope.Close()
+		p.text.Close()
 		return nil, err // fork(2) or its pipe
 	case unix.Access(home+"/.", unix.X_OK) != nil:
 		p.notRun = answer.Home
@@ -82,10 +93,17 @@ func StartWith(home string, vars proc.Vars, complaints int) (*Client, error) {
 type process struct {
 	child    *child.Process // nil if no program ran
 	notRun   int            // the status that says why
-	message  *sys.FD        // nil when ended
-	envelope *sys.FD
-	text     *sys.FD
+	message  io.WriteCloser // nil when ended
+	envelope io.WriteCloser
+	text     io.ReadCloser
 	w        *bufio.Writer // to message, then to envelope
+	wait     func(*child.Process) (child.Status, error)
+}
+
+// pollable is this process's end of a pipe, as the poller waits for it.
+func pollable(fd *sys.FD) *os.File {
+	unix.SetNonblock(int(fd.Fd()), true)
+	return os.NewFile(fd.Fd(), "pipe")
 }
 
 func (p *process) PID() int {
@@ -121,7 +139,7 @@ func (p *process) Close(failed bool) string {
 	// off one that goes on talking.
 	text, _ := io.ReadAll(io.LimitReader(p.text, maxText))
 	p.text.Close()
-	status, err := p.child.Wait()
+	status, err := p.wait(p.child)
 	switch {
 	case err != nil:
 		return "Zqq waitpid surprise (#4.3.0)"
