@@ -368,6 +368,49 @@ func TestPop3dLongLine(t *testing.T) {
 	}
 }
 
+// A message may end without a line feed anywhere, as where its last line has filled a buffer.
+func TestPop3dOpenEnd(t *testing.T) {
+	for _, buffers := range []int{1, 2} {
+		for size := buffers*16384 - 1; size <= buffers*16384+1; size++ {
+			body := strings.Repeat("x", size)
+			for _, command := range []string{"RETR 1\n", "TOP 1 1\n"} {
+				got := talk(t, drop(t, "new/1", "A: b\n\n"+body), command+"QUIT\n")
+				if want := "+OK \n+OK \nA: b\n\n" + body + "\n\n.\n+OK \n"; got != want {
+					t.Errorf("%d bytes, %q: %d, want %d", size, command, len(got), len(want))
+				}
+			}
+		}
+	}
+}
+
+// again is a client for whom a deadline counts for one Read alone.
+type again struct{ *proctest.IdleClient }
+
+func (c again) Read(b []byte) (int, error) {
+	n, err := c.IdleClient.Read(b)
+	if n > 0 {
+		c.Deadline = time.Time{}
+	}
+	return n, err
+}
+
+// A client may be silent for ten minutes (RFC 1939 section 3), but not for ever,
+// in both states.
+func TestSilence(t *testing.T) {
+	transaction := proc.Program{Name: QmailPop3d.Name, Run: transact}
+	for program, args := range map[*proc.Program][]string{
+		&transaction: {drop(t)}, &QmailPopup: {"host", "/bin/false"},
+	} {
+		for _, said := range []string{"", "NOOP\r\n", "NOOP\r\nNO"} {
+			client := again{proctest.Idle(said)}
+			proctest.Run(program, proctest.Case{Args: args, Files: map[int]proc.File{0: client}})
+			if left := time.Until(client.Deadline); left < 10*time.Minute || left > 20*time.Minute {
+				t.Errorf("%s, %q: %v are left", program.Name, said, left)
+			}
+		}
+	}
+}
+
 // judge is a subprogram that prints what it was given and what follows it.
 const judge = `tr '\0' '|' <&3 | sed 's/<[0-9]*\.[0-9]*@/<P.T@/'; echo; `
 

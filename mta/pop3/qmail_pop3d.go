@@ -217,6 +217,9 @@ func (s *mailbox) blast(file io.Reader, lines int) error {
 			return err
 		}
 		if len(part) == 0 {
+			if !atStart { // a last line without a line feed, that ended with the buffer
+				s.say()
+			}
 			break
 		}
 		if atStart {
