@@ -49,7 +49,7 @@ part a new qmail-send
 restart() {
 	try svc -t $services/qmail
 	until_ counted $1 'status: exiting'
-	until_ eval 'tail -n 1 $log | grep -q "status: local 0/10"'
+	until_ eval 'tail -n 1 $log | grep -q "status: local 0/"'
 }
 echo 0 >$qmail/control/queuelifetime
 restart 1
