@@ -33,7 +33,7 @@ func getpw(_ context.Context, env *proc.Env) error {
 		return proc.Exit(proc.StatusPermanent)
 	}
 	local := env.Args[1]
-	account, dash, ext, err := passwdUser(sys.LookupAccount, local)
+	account, dash, ext, err := passwdUser(sys.LookupAccount, fsys.OS{}, local)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ type lookup func(name string) (*sys.Account, error)
 // the one whose name with a hyphen is the longest beginning of local, else
 // alias. A database that cannot be read is no reason to give somebody's mail
 // to alias.
-func passwdUser(lookup lookup, local string) (account *sys.Account, dash, ext string, err error) {
+func passwdUser(lookup lookup, fs fsys.FS, local string) (account *sys.Account, dash, ext string, err error) {
 	for end := len(local); end > 0; end-- {
 		if end >= maxName || end < len(local) && local[end] != layout.Break {
 			continue
@@ -65,7 +65,7 @@ func passwdUser(lookup lookup, local string) (account *sys.Account, dash, ext st
 			}
 			return nil, "", "", exitSys
 		}
-		isUser, err := ownsHome(account)
+		isUser, err := ownsHome(fs, account)
 		switch {
 		case err != nil:
 			return nil, "", "", err
@@ -88,11 +88,11 @@ func passwdUser(lookup lookup, local string) (account *sys.Account, dash, ext st
 
 // ownsHome reports whether the account is a user: not root, and the owner of
 // its home directory.
-func ownsHome(account *sys.Account) (bool, error) {
+func ownsHome(fs fsys.FS, account *sys.Account) (bool, error) {
 	if account.UID == 0 {
 		return false, nil
 	}
-	info, err := fsys.OS{}.Stat(account.Home)
+	info, err := fs.Stat(account.Home)
 	if err != nil {
 		if strerr.Temporary(err) {
 			return false, exitNFS

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"paperpath/internal/fsys"
 	"paperpath/internal/proc/proctest"
 	"paperpath/internal/sys"
 )
@@ -23,6 +24,16 @@ func (a accounts) lookup(name string) (*sys.Account, error) {
 		return nil, syscall.ETXTBSY
 	}
 	return account, nil
+}
+
+// away has homes on a server that does not answer now.
+type away struct{ fsys.OS }
+
+func (away) Stat(name string) (fsys.Info, error) {
+	if name == "/away" {
+		return fsys.Info{}, syscall.ESTALE
+	}
+	return fsys.OS{}.Stat(name)
 }
 
 func TestPasswdUser(t *testing.T) {
@@ -51,6 +62,8 @@ func TestPasswdUser(t *testing.T) {
 		longest + "l": {Name: longest + "l", UID: uid, Home: dir},
 		"":            {Name: "nobody", UID: uid, Home: dir},
 		"broken":      nil,
+		"away":        {Name: "away", UID: uid, Home: "/away"},
+		"root-away":   {Name: "root-away", UID: 0, Home: "/away"},
 		"alias":       {Name: "alias", UID: 0, GID: 3, Home: "/var/qmail/alias"}, // not checked
 	}
 	for _, c := range []struct {
@@ -80,18 +93,21 @@ func TestPasswdUser(t *testing.T) {
 		{"", "alias", "-", "", nil},
 		{"broken", "", "", "", exitSys},
 		{"broken-x", "", "", "", exitSys},
+		{"away", "", "", "", exitNFS}, // and nothing for alias
+		{"away-x-y", "", "", "", exitNFS},
+		{"root-away", "alias", "-", "root-away", nil}, // whose home is not asked for
 	} {
-		account, dash, ext, err := passwdUser(db.lookup, c.local)
+		account, dash, ext, err := passwdUser(db.lookup, away{}, c.local)
 		if err != c.err {
 			t.Errorf("%q: %v", c.local, err)
 		} else if err == nil && (account.Name != c.user || dash != c.dash || ext != c.ext) {
 			t.Errorf("%q: %s %q %q", c.local, account.Name, dash, ext)
 		}
 	}
-	if _, _, _, err := passwdUser(accounts{}.lookup, "joe"); err != exitNoAlias {
+	if _, _, _, err := passwdUser(accounts{}.lookup, away{}, "joe"); err != exitNoAlias {
 		t.Errorf("without alias: %v", err)
 	}
-	if _, _, _, err := passwdUser(accounts{"alias": nil}.lookup, "joe"); err != exitSys {
+	if _, _, _, err := passwdUser(accounts{"alias": nil}.lookup, away{}, "joe"); err != exitSys {
 		t.Errorf("alias cannot be read: %v", err)
 	}
 }
@@ -99,5 +115,8 @@ func TestPasswdUser(t *testing.T) {
 func TestQmailGetpwUsage(t *testing.T) {
 	if r := proctest.Run(&QmailGetpw, proctest.Case{}); r.Status != 100 || r.Out+r.Err != "" {
 		t.Errorf("status %d, %q", r.Status, r.Out+r.Err)
+	}
+	if exitNFS != 115 || exitNoAlias != 116 || exitSys != 118 {
+		t.Error("qmail-lspawn knows other statuses")
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"paperpath/mta/control"
 )
 
-// ErrDatabase means that users/cdb is not what qmail-newu writes.
-var ErrDatabase = errors.New("users/cdb has no wildcard record")
+// errDatabase means that users/cdb is not what qmail-newu writes.
+var errDatabase = errors.New("users/cdb has no wildcard record")
 
 // Find looks local up in users/cdb below the qmail home fs: a simple
 // assignment first, then the longest wildcard. The record is user, uid, gid,
@@ -42,7 +42,7 @@ func Find(fs fsys.FS, local string) (record []byte, found bool, err error) {
 		return nil, false, err
 	}
 	if !found {
-		return nil, false, ErrDatabase
+		return nil, false, errDatabase
 	}
 	key := []byte("!" + control.Lower(local) + "\x00")
 	if record, found, err = db.Get(key); err != nil || found {
