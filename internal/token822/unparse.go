@@ -6,7 +6,7 @@ import "strings"
 // folded after commas so that, where the addresses are not longer themselves,
 // none has more than width-2 bytes; width 0 means one line.
 func Append(dst []byte, tokens []Token, width int) []byte {
-	f := folder{out: dst, line: len(dst), fold: -1, width: width}
+	f := newFolder(dst, width)
 	var last Kind
 	for _, t := range tokens {
 		if apart(last, t.Kind) {
@@ -20,8 +20,7 @@ func Append(dst []byte, tokens []Token, width int) []byte {
 		}
 		f.out = appendToken(f.out, t)
 	}
-	f.mark()
-	return f.out[:len(f.out)-1] // the line feed of the last mark, not its space
+	return f.finish()
 }
 
 // apart reports whether a space belongs between two neighbours.
@@ -45,6 +44,16 @@ type folder struct {
 	line  int // where the current line starts
 	fold  int // where "\n " was last written, -1 for nowhere
 	width int
+}
+
+func newFolder(dst []byte, width int) *folder {
+	return &folder{out: dst, line: len(dst), fold: -1, width: width}
+}
+
+// finish ends the last line.
+func (f *folder) finish() []byte {
+	f.mark()
+	return f.out[:len(f.out)-1] // the line feed of the last mark, not its space
 }
 
 func (f *folder) mark() {
@@ -95,21 +104,22 @@ var marksText = [...]byte{Left: '<', Right: '>', At: '@', Dot: '.', Comma: ',', 
 func Unquote(tokens []Token) string {
 	n := 0
 	for _, t := range tokens {
-		n += len(t.Text) + 2
+		n += max(len(t.Text), 1)
 	}
-	b := make([]byte, 0, n)
+	var b strings.Builder
+	b.Grow(n)
 	for _, t := range tokens {
 		switch t.Kind {
 		case Comment:
 		case Literal:
-			b = append(b, '[')
-			b = append(b, t.Text...)
-			b = append(b, ']')
+			b.WriteByte('[')
+			b.WriteString(t.Text)
+			b.WriteByte(']')
 		case Atom, Quote:
-			b = append(b, t.Text...)
+			b.WriteString(t.Text)
 		default:
-			b = append(b, marksText[t.Kind])
+			b.WriteByte(marksText[t.Kind])
 		}
 	}
-	return string(b)
+	return b.String()
 }

@@ -66,11 +66,7 @@ func rewriteField(field string, rewrite func([]token822.Token) []token822.Token)
 	if !ok {
 		return nil, false
 	}
-	tokens, ok = token822.Addresses(tokens, rewrite)
-	if !ok {
-		return nil, false
-	}
-	return token822.Append(nil, tokens, lineLength), true
+	return token822.AppendRewritten(nil, tokens, lineLength, rewrite)
 }
 
 // unparsable is C's complaint, with the line as far as it may be shown.
@@ -89,7 +85,9 @@ func unparsable(line string) error {
 
 func (m *message) visibleRecipient(addr []token822.Token) []token822.Token {
 	addr = m.headerRecipient(addr)
-	m.followup = append(m.followup, m.header[len(m.header)-1])
+	if m.lists != nil {
+		m.followup = append(m.followup, m.header[len(m.header)-1])
+	}
 	return addr
 }
 

@@ -70,7 +70,7 @@ func fieldAddresses(field string) (addresses []string, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	_, ok = token822.Addresses(tokens, func(address []token822.Token) []token822.Token {
+	_, ok = token822.AppendRewritten(nil, tokens, 0, func(address []token822.Token) []token822.Token {
 		addresses = append(addresses, token822.Unquote(address))
 		return address
 	})
