@@ -33,10 +33,13 @@ var Splogger = proc.Program{
 const (
 	pieceSize = 799
 
+	facilityUser = 1 // syslog(3)
 	facilityMail = 2
-	alert        = 1 // priorities, syslog(3)
-	warning      = 4
-	info         = 6
+	maxFacility  = 127
+
+	alert   = 1 // priorities
+	warning = 4
+	info    = 6
 )
 
 func run(env *proc.Env, path string) error {
@@ -45,8 +48,9 @@ func run(env *proc.Env, path string) error {
 		l.tag = env.Args[1]
 	}
 	if len(env.Args) > 2 {
-		if n, digits := decimal.Prefix(env.Args[2]); digits > 0 {
-			l.facility = int(n & 0x7f)
+		l.facility, _ = decimal.Int(env.Args[2]) // 0, kernel, if it is no number
+		if l.facility > maxFacility {
+			l.facility = facilityUser // as openlog(3) leaves it
 		}
 	}
 	defer l.close()

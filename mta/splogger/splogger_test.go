@@ -58,7 +58,13 @@ func TestLines(t *testing.T) {
 		{"hello", nil, "<22> splogger: hello"},
 		{"\n\nx\n", []string{"qmail"}, "<22> qmail: x"},
 		{"alert: oh no\n", []string{"qmail", "3"}, "<25> qmail: alert: oh no"},
-		{"warning: a\x00b\xe9\t\r\n", []string{"qmail", "x"}, "<20> qmail: warning: a?b???"},
+		{"warning: a\x00b\xe9\t\r\n", []string{"qmail"}, "<20> qmail: warning: a?b???"},
+		{"x\n", []string{"q", "x"}, "<6> q: x"},
+		{"x\n", []string{"q", ""}, "<6> q: x"},
+		{"x\n", []string{"q", "-1"}, "<6> q: x"},
+		{"x\n", []string{"q", "127"}, "<1022> q: x"},
+		{"alert: x\n", []string{"q", "128"}, "<9> q: alert: x"},
+		{"x\n", []string{"q", "18446744073709551615"}, "<14> q: x"},
 		{"alertx: y\n", []string{"q", "19"}, "<158> q: alertx: y"},
 	} {
 		log(t, path, test.in, test.args...)
@@ -143,6 +149,15 @@ func TestSyslogRestarts(t *testing.T) {
 	c := syslog(t, path)
 	l.put([]byte("two"))
 	if m := message.FindStringSubmatch(next(t, c)); m == nil || m[5] != "two" {
+		t.Errorf("%q", m)
+	}
+	// Back before the next line is written: nothing is lost.
+	c.Close()
+	os.Remove(path)
+	l.stamp = ""
+	c = syslog(t, path)
+	l.put([]byte("three"))
+	if m := message.FindStringSubmatch(next(t, c)); m == nil || m[5] != "three" {
 		t.Errorf("%q", m)
 	}
 }
