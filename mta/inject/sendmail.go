@@ -81,7 +81,8 @@ func sendmail(ctx context.Context, env *proc.Env) error {
 // by the files' own words, it need not be loaded: half of what sendmail costs.
 // Anything else by that name is executed.
 func inject(ctx context.Context, env *proc.Env, argv []string) error {
-	if !sibling(env.Dir + "/" + argv[0]) {
+	self, err := os.Executable()
+	if err != nil || !siblings(self, env.Dir+"/"+argv[0]) {
 		return become(ctx, env, argv...)
 	}
 	next := *env
@@ -89,13 +90,9 @@ func inject(ctx context.Context, env *proc.Env, argv []string) error {
 	return proc.Exit(proc.Run(ctx, &QmailInject, &next))
 }
 
-// sibling reports whether file is qmail-inject of the build that this program
-// is of, with no rights that this one lacks, and the caller may run it.
-func sibling(file string) bool {
-	self, err := os.Executable()
-	if err != nil {
-		return false
-	}
+// siblings reports whether file is qmail-inject of the build that the program
+// self is of, with no rights that a caller lacks, and the caller may run it.
+func siblings(self, file string) bool {
 	stat, err := os.Stat(file)
 	if err != nil || stat.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0 || unix.Access(file, unix.X_OK) != nil {
 		return false

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -123,9 +124,44 @@ func TestSiblingIsOfThisBuildOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"/bin/sh", self, h.dir + "/bin/qmail-queue", h.dir, h.dir + "/none"} {
-		if sibling(file) {
+		if siblings(self, file) {
 			t.Errorf("%s is taken for qmail-inject", file)
 		}
+	}
+}
+
+// One that has the rights of its owner or group must get them, and one that
+// may not be run must not run.
+func TestSiblingHasNoRightsOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "paperpath/cmd/sendmail", "paperpath/cmd/qmail-inject")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	self, file := dir+"/sendmail", dir+"/qmail-inject"
+	for _, c := range []struct {
+		mode os.FileMode
+		want bool
+	}{
+		{0o755, true},
+		{0o755 | os.ModeSetuid, false},
+		{0o755 | os.ModeSetgid, false},
+		{0o711 | os.ModeSetuid | os.ModeSetgid, false},
+		{0o644, false},
+		{0o755, true},
+	} {
+		if err := os.Chmod(file, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		if stat, err := os.Stat(file); err != nil || stat.Mode() != c.mode {
+			t.Skipf("mode %v cannot be set here: %v", c.mode, err)
+		}
+		if got := siblings(self, file); got != c.want {
+			t.Errorf("mode %v: %v", c.mode, got)
+		}
+	}
+	if siblings(self, self) {
+		t.Error("sendmail is taken for qmail-inject")
 	}
 }
 
