@@ -166,6 +166,25 @@ func TestDecoyOfTheSystem(t *testing.T) {
 	}
 }
 
+// Asking for nobody costs a comparison, as asking for somebody does, and so does
+// an account that is locked or has no password.
+func TestNobodyTakesAsLong(t *testing.T) {
+	compared := 0
+	methods["counted"] = func(string, []byte) (bool, error) { compared++; return true, nil }
+	defer delete(methods, "counted")
+	s := fixture()
+	s.each = func(f func(string) bool) error { f("$counted$"); return nil }
+	file := writeEntries(t, "alice:$counted$:::/\nlocked:!$counted$:::/\nempty::::/\n")
+	for _, vars := range []proc.Vars{nil, {"CHECKPASSWORD_FILE=" + file}} {
+		for _, name := range []string{"nobody", "locked", "empty"} {
+			compared = 0
+			if r, _ := login(t, s, name+"\x00secret\x00", vars, "prog"); r.Status != 1 || compared != 1 {
+				t.Errorf("%q, %s: status %d, %d comparisons", vars, name, r.Status, compared)
+			}
+		}
+	}
+}
+
 const entries = `# login:password:uid:gid:home
 
 alice:` + ofSecret + `:::/home/alice
@@ -259,6 +278,23 @@ func TestPasswordFileTrouble(t *testing.T) {
 	}
 	if r, _ := login(t, fixture(), "alice\x00secret\x00", proc.Vars{"CHECKPASSWORD_FILE="}, "prog"); r.Status != 111 {
 		t.Errorf("a file without a name: %+v", r)
+	}
+}
+
+// Who owns the file decides who logs in: that is root, or the user that runs this.
+func TestPasswordFileOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	name := writeEntries(t, entries)
+	for uid, status := range map[int]int{0: 0, 65534: 111} {
+		if err := os.Chown(name, uid, 0); err != nil {
+			t.Fatal(err)
+		}
+		r, _ := login(t, fixture(), "bob\x00secret\x00", proc.Vars{"CHECKPASSWORD_FILE=" + name}, "prog")
+		if r.Status != status || status != 0 && r.Err != "checkpassword: fatal: unable to trust "+name+": others may write to it\n" {
+			t.Errorf("uid %d: %+v", uid, r)
+		}
 	}
 }
 
