@@ -243,8 +243,10 @@ func TestControlPage(t *testing.T) {
 			}
 		}
 	}
-	// What qmail-showctl can explain has a place in the page, too.
+	// What qmail-showctl can explain has a place in the page, too, and in its own;
+	// what that lists can be explained.
 	_, sources := source(t, "paperpath/mta/admin")
+	listed := showctlFiles(t)
 	known := 0
 	for _, f := range sources {
 		ast.Inspect(f, func(n ast.Node) bool {
@@ -254,6 +256,11 @@ func TestControlPage(t *testing.T) {
 			}
 			if name := constant(lit.Elts[0], nil); name != "" {
 				known++
+				if !listed[name] {
+					t.Errorf("qmail-showctl(8) does not list control/%s", name)
+				}
+				delete(listed, name)
+				delete(listed, name+".cdb")
 				if _, ok := page[name]; !ok && !strings.Contains(text, "\n"+name+"\n") {
 					t.Errorf("qmail-showctl knows control/%s, qmail-control(5) does not", name)
 				}
@@ -264,6 +271,23 @@ func TestControlPage(t *testing.T) {
 	if known < 20 {
 		t.Errorf("only %d files of qmail-showctl were found", known)
 	}
+	for name := range listed {
+		t.Errorf("qmail-showctl(8) lists control/%s, the program has no idea of it", name)
+	}
+}
+
+// showctlFiles returns the control files that qmail-showctl(8) lists.
+func showctlFiles(t *testing.T) map[string]bool {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(bin.Root(t), "man/qmail-showctl.8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\.I control/(\S+)$`).FindAllStringSubmatch(string(page), -1) {
+		listed[m[1]] = true
+	}
+	return listed
 }
 
 // mentions reports whether a package has the name of a control file in it, by
