@@ -23,26 +23,36 @@ func taken(out string) int {
 	return strings.Count(out, "250 ok\r\n") - 1 // MAIL
 }
 
-// However a transaction ends, its part of the budget is there for the next.
+// However a transaction ends, its part of the budget is there for others at
+// once, and not when the client goes.
 func TestBudgetComesBack(t *testing.T) {
 	fs := home(t, controls)
 	const size = 300 << 10
 	want := (ownEnvelope + size) / crowdCost
-	for _, end := range []string{"RSET\n", "HELO x\n", "EHLO x\n", "MAIL FROM:<>\n", "DATA\n.\n", "NOOP\nDATA\nx\n.\n", "QUIT\n", "", "DATA\nx", "DATA\nx\x00"} {
+	for end, over := range map[string]bool{
+		"RSET\n": true, "HELO x\n": true, "EHLO x\n": true, "MAIL FROM:<>\n": true, "DATA\nx\n.\n": true,
+		"NOOP\n": false, "MAIL\n": false, "DATA\nx": false, "": false,
+	} {
 		shared := &budget{left: size}
-		v := visit{shared: shared, wire: wire{in: crowd(want+10) + strings.ReplaceAll(crlf(end), "\x00", "\n")}}
+		idle := -1
+		v := visit{shared: shared, wire: wire{in: crowd(want+10) + crlf(end), idle: func() { idle = shared.left }}}
 		v.run(t, fs)
-		if got := taken(v.out.String()); got < want-1 || got > want+1 {
-			t.Errorf("%q: %d recipients taken, want %d", end, got, want)
+		if got := strings.Count(v.out.String(), "452 "); got < 9 || got > 11 {
+			t.Errorf("%q: %d recipients refused of %d, want %d", end, got, want+10, 10)
+		}
+		if over && idle != size || !over && idle > crowdCost {
+			t.Errorf("%q: %d of %d left while the client waits", end, idle, size)
 		}
 		if shared.left != size {
 			t.Errorf("%q: %d of %d left when the session is over", end, shared.left, size)
 		}
-
-		v = visit{shared: shared, wire: wire{in: crowd(want+10) + crlf(end) + crowd(want)}}
+	}
+	for _, end := range []string{"QUIT\r\n", "DATA\r\nx\n", "GET / HTTP/1.1\r\n"} {
+		shared := &budget{left: size}
+		v := visit{shared: shared, wire: wire{in: crowd(want) + end}}
 		v.run(t, fs)
-		if got := taken(v.out.String()); strings.HasSuffix(end, "\n") && end != "QUIT\n" && got < 2*want-1 {
-			t.Errorf("%q: %d recipients taken in two transactions, want %d in each", end, got, want)
+		if shared.left != size {
+			t.Errorf("%q: %d of %d left when the session is over", end, shared.left, size)
 		}
 	}
 }

@@ -57,11 +57,15 @@ type wire struct {
 	in   string
 	size int // of a piece, 0 for all
 	err  error
+	idle func() // called when it has said all it has to say
 	out  bytes.Buffer
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	if w.in == "" {
+		if w.idle != nil {
+			w.idle()
+		}
 		if w.err != nil {
 			return 0, w.err
 		}
