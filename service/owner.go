@@ -87,12 +87,14 @@ func (d *Dir) makeDir() error {
 	return nil // whatever is wrong, opening the lock will tell
 }
 
+// openFile follows no link: the directory may be given to a user who is to control
+// the service, and who must not choose what root makes or writes.
 func (d *Dir) openFile(name string, flags int, perm uint32) (*sys.FD, error) {
-	return sys.OpenAt(d.at(), d.file(name), flags|unix.O_NONBLOCK, perm)
+	return sys.OpenAt(d.at(), d.file(name), flags|unix.O_NONBLOCK|unix.O_NOFOLLOW, perm)
 }
 
 func (d *Dir) openFIFO(name string, flags int) (*sys.FD, error) {
-	fd, err := d.openFile(name, flags|unix.O_NOFOLLOW, 0)
+	fd, err := d.openFile(name, flags, 0)
 	if err != nil {
 		return nil, err
 	}

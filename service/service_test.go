@@ -2,9 +2,12 @@ package service
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"paperpath/internal/proc"
 )
 
 // A status that supervise of daemontools 0.76 wrote: up, pid 12326, wanted up.
@@ -108,4 +111,40 @@ func FuzzParseStatus(f *testing.F) {
 			t.Errorf("%q came back as %q", b[:classicLen], s.Append(nil))
 		}
 	})
+}
+
+// A user to whom the directory was given must not have root make or write a file.
+func TestNoLinkIsWrittenThrough(t *testing.T) {
+	base, owner := supervised(t)
+	dir, victim := base+"/s/supervise/", base+"/victim"
+	if err := os.WriteFile(victim, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(dir + "status.new")
+	if err := os.Symlink(victim, dir+"status.new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Announce(Status{Stamp: time.Now(), Want: Up}); err == nil || err.Error() != "unable to open s/supervise/status.new: symbolic link loop" {
+		t.Error(err)
+	}
+	if text, _ := os.ReadFile(victim); string(text) != "theirs" {
+		t.Errorf("%q", text)
+	}
+	owner.Close()
+	os.Remove(dir + "lock")
+	if err := os.Symlink(base+"/nologin", dir+"lock"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(&proc.Env{Dir: base}, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if o, err := d.Acquire("s"); err == nil {
+		o.Close()
+		t.Error("a lock elsewhere was taken")
+	}
+	if _, err := os.Lstat(base + "/nologin"); err == nil {
+		t.Error("a file was made through a link")
+	}
 }
