@@ -33,10 +33,10 @@ func (l *badList) has(addr string) bool {
 
 // looksLikePattern tells a pattern from an address. Old lists may have any
 // address, and nobody|x@spam.example read as a pattern is everybody whose name
-// has "nobody" in it: what can be an address is one, unless it begins with ! or
-// has the .* in it that hardly an address has.
+// has "nobody" in it: what can be an address is one, unless it begins with ! or ^
+// or has .* in it, as a pattern may and hardly an address does.
 func looksLikePattern(line string) bool {
-	if strings.HasPrefix(line, "!") || strings.Contains(line, ".*") {
+	if strings.HasPrefix(line, "!") || strings.HasPrefix(line, "^") || strings.Contains(line, ".*") {
 		return true
 	}
 	return !isAddress(line) && strings.ContainsAny(line, `\^$*?()[]{}|`)
