@@ -253,17 +253,23 @@ for f in $home/bin/qmail-send /usr/bin/svwait /usr/sbin/sendmail /command /usr/s
     [ ! -e $f ] || fail "$f is there yet"
 done
 
-echo "# purge, with mail in the queue"
-dpkg $force -i /paperpath/paperpath_1.1.0_*.deb
-echo mail >$home/queue/mess/3/26
-echo mail >$home/alias/Mailbox
-dpkg $force --purge paperpath
-[ -e $home/queue/mess/3/26 ] && [ -e $home/alias/Mailbox ] || fail "mail was removed"
-[ ! -e $home/control ] && [ ! -e /etc/tcp.smtp ] && [ ! -e /service ] && [ ! -e /var/log/qmail ] || fail purge
+for place in mess/3/26 todo/7/30 corrupt/26.todo; do
+    echo "# purge, with mail in queue/$place"
+    dpkg $force -i /paperpath/paperpath_1.1.0_*.deb
+    mail="$home/queue/$place $home/alias/Mailbox"
+    for f in $mail; do
+        mkdir -p "${f%/*}"
+        echo mail >"$f"
+    done
+    dpkg $force --purge paperpath
+    for f in $mail; do [ -e "$f" ] || fail "$f was removed"; done
+    [ ! -e $home/control ] && [ ! -e /etc/tcp.smtp ] && [ ! -e /service ] && [ ! -e /var/log/qmail ] || fail purge
+    rm $mail
+done
 
 echo "# purge, without"
 dpkg $force -i /paperpath/paperpath_1.1.0_*.deb
-rm $home/queue/mess/3/26 $home/alias/Mailbox
+for f in pid/5 intd/26; do echo "not accepted" >$home/queue/$f; done
 dpkg $force --purge paperpath
 [ ! -e $home ] || fail "$(find $home)"
 [ "$(id -gn qmailq)" = qmail ] || fail accounts
