@@ -343,6 +343,28 @@ LOG_OPTS="$LOG_OPTS '-*status: 0/*'"
 	}
 }
 
+// multilog gets the words of LOG_OPTS as they are, and quoted ones without quotes.
+func TestLogOptions(t *testing.T) {
+	for opts, want := range map[string]string{
+		`t -*(x)* n5`:               `t|-*(x)*|n5`,
+		`t -*don't* +*a;b* n5`:      `t|-*don't*|+*a;b*|n5`,
+		`t -* +*\$(id)* n5`:         `t|-*|+*\$(id)*|n5`,
+		`t * n5`:                    `t|*|n5`,
+		`t '-*(x) y*' n5`:           `t|-*(x) y*|n5`,
+		`t "-*don't*" '+*a;  b' n5`: `t|-*don't*|+*a;  b|n5`,
+	} {
+		for _, service := range []string{"send", "smtpd", "pop3d", "qmtpd", "qmqpd"} {
+			dir := home(t, map[string]string{"id": "echo 4711", "setuidgid": `printf "%s|" "$@"`})
+			script := serviceScript(t, dir, "qmail-"+service+"-log")
+			write(t, dir+"/control/conf-"+service, "LOG_MAXSIZE= LOG_MAXCOUNT= LOG_DEST='/a b'\nLOG_OPTS=$(cat <<'EOF'\n"+opts+"\nEOF\n)\n")
+			status, out := shell(t, script, []string{"PATH=" + dir + "/bin:/usr/bin:/bin"})
+			if want := "qmaill|multilog|" + want + "|/a b|"; status != 0 || out != want {
+				t.Errorf("%s: %s: %d %s, want %s", service, opts, status, out, want)
+			}
+		}
+	}
+}
+
 // qmailctl tells each service what its verb says, in order.
 func TestQmailctl(t *testing.T) {
 	dir := home(t, map[string]string{
