@@ -82,6 +82,7 @@ type maildirsize struct {
 	lines      int  // that used is the sum of
 	damaged    bool // used is not to be trusted
 	written    time.Time
+	renamed    time.Time // to this name, or changed since
 }
 
 // readMaildirsize reads a maildirsize file. Whatever is not one, from a symbolic
@@ -96,7 +97,7 @@ func readMaildirsize(fs fsys.FS, name string) (m maildirsize, ok bool) {
 	if err != nil {
 		return m, false
 	}
-	m.written = info.Mtime
+	m.written, m.renamed = info.Mtime, info.Ctime
 	text, err := io.ReadAll(io.LimitReader(file, maxMaildirsize))
 	if err != nil {
 		return m, false

@@ -81,15 +81,23 @@ func (q *quota) admit(size int64) error {
 }
 
 // justCounted reports whether counting again would come to the same. Programs
-// that know nothing of quotas remove messages too.
+// that know nothing of quotas remove messages too, and whole folders.
 func (q *quota) justCounted() bool {
-	for _, sub := range []string{"new", "cur"} {
-		info, err := q.fs.Stat(join(q.dir, sub))
-		if err != nil || info.Mtime.After(q.written) {
+	if q.lines != 1 || time.Since(q.written).Abs() >= freshFor {
+		return false
+	}
+	// The last that happened to the directory itself was the rename of maildirsize.
+	info, err := q.fs.Stat(q.dir)
+	if err != nil || info.Mtime.After(q.renamed) {
+		return false
+	}
+	subs, err := counted(q.fs, q.dir)
+	for _, sub := range subs {
+		if info, err := q.fs.Stat(sub); err == nil && info.Mtime.After(q.written) {
 			return false
 		}
 	}
-	return q.lines == 1 && time.Since(q.written).Abs() < freshFor
+	return err == nil
 }
 
 func (q *quota) over(size int64) bool {
@@ -149,24 +157,34 @@ func (q *quota) write() error {
 // one may have been seen twice, or not at all.
 var errChanging = errors.New("the Maildir is changing")
 
-// count counts the messages of a Maildir and its folders.
-func count(fs fsys.FS, dir string) (used usage, err error) {
+// counted lists the directories whose messages count, of a Maildir and its
+// folders; what is no folder has none of them.
+func counted(fs fsys.FS, dir string) (subs []string, err error) {
 	names, err := fs.List(dir)
 	if err != nil {
-		return used, strerr.Unable("read", dir, err)
+		return nil, strerr.Unable("read", dir, err)
 	}
-	subs := []string{join(dir, "new"), join(dir, "cur")}
+	subs = []string{join(dir, "new"), join(dir, "cur")}
 	for _, name := range names {
 		if name[0] == '.' && name != trash {
 			subs = append(subs, join(dir, name+"/new"), join(dir, name+"/cur"))
 		}
+	}
+	return subs, nil
+}
+
+// count counts the messages of a Maildir and its folders.
+func count(fs fsys.FS, dir string) (used usage, err error) {
+	subs, err := counted(fs, dir)
+	if err != nil {
+		return used, err
 	}
 	var before []time.Time
 	for _, sub := range subs {
 		info, err := fs.Stat(sub)
 		before = append(before, info.Mtime)
 		if err != nil || !info.IsDir() {
-			continue // no folder
+			continue
 		}
 		if err := used.addDir(fs, sub); err != nil {
 			return used, err

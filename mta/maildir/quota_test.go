@@ -159,22 +159,43 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// A message that somebody removed without a word makes room at once.
+// What somebody removed without a word makes room at once.
 func TestQuotaAfterUncountedRemoval(t *testing.T) {
-	dir := newMaildir(t)
-	put(t, dir+"/cur/1.a.h:2,S", "12345")
-	put(t, dir+"/maildirsize", "12S\n5 1\n")
-	if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != ErrOverQuota {
-		t.Fatal(err)
-	}
-	os.Remove(dir + "/cur/1.a.h:2,S")
-	later := time.Now().Add(time.Second) // than the resolution of the clock
-	os.Chtimes(dir+"/cur", later, later)
-	if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != nil {
-		t.Fatal(err)
-	}
-	if got := get(t, dir+"/maildirsize"); got != "12S\n0 0\n10 1\n" {
-		t.Errorf("%q", got)
+	const quota = "12S"
+	for name, c := range map[string]struct{ message, removed string }{
+		"a message that was new": {"new/1.a.h", "new/1.a.h"},
+		"a message":              {"cur/1.a.h:2,S", "cur/1.a.h:2,S"},
+		"a folder's new message": {".F/new/1.a.h", ".F/new/1.a.h"},
+		"a folder's message":     {".F/cur/1.a.h:2,S", ".F/cur/1.a.h:2,S"},
+		"a folder":               {".F/cur/1.a.h:2,S", ".F"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := newMaildir(t)
+			if err := makeFolder(fsys.OS{}, dir, "F"); err != nil {
+				t.Fatal(err)
+			}
+			put(t, dir+"/"+c.message, "12345")
+			if err := setQuota(fsys.OS{}, dir, quota); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the first may count
+				if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != ErrOverQuota {
+					t.Fatal(err)
+				}
+			}
+			removed := dir + "/" + c.removed
+			if err := os.RemoveAll(removed); err != nil {
+				t.Fatal(err)
+			}
+			later := time.Now().Add(time.Second) // than the resolution of the clock
+			os.Chtimes(filepath.Dir(removed), later, later)
+			if err := Deliver(fsys.OS{}, dir, nil, strings.NewReader("ten bytes.")); err != nil {
+				t.Fatal(err)
+			}
+			if got := get(t, dir+"/maildirsize"); got != quota+"\n0 0\n10 1\n" {
+				t.Errorf("%q", got)
+			}
+		})
 	}
 }
 

@@ -54,11 +54,15 @@ func maildir2mbox(_ context.Context, env *proc.Env) error {
 	if err := mbox.AppendAll(fs, name, m.messages(entries)); err != nil {
 		return m.failure(name, err)
 	}
+	var gone []maildir.Entry
 	for _, e := range entries {
 		if err := fs.Remove(e.Name); err != nil {
 			env.Warn(errors.New("$MAILDIR/" + strerr.Clean(e.Name) + " will be delivered twice; unable to unlink: " + strerr.Text(err)))
+			continue
 		}
+		gone = append(gone, e)
 	}
+	maildir.Removed(fs, ".", gone)
 	return nil
 }
 

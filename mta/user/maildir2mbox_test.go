@@ -79,6 +79,27 @@ func TestMaildir2mbox(t *testing.T) {
 	}
 }
 
+// The Maildir's quota learns what is gone, and of nothing that stays.
+func TestMaildir2mboxQuota(t *testing.T) {
+	dir, _, vars := maildirWith(t, "12345", "1234567")
+	size := dir + "/maildirsize"
+	if err := os.WriteFile(size, []byte("100S\n12 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string) {
+		t.Helper()
+		r := proctest.Run(&Maildir2mbox, proctest.Case{Vars: vars})
+		if r.Status != 0 || r.Out+r.Err != "" {
+			t.Fatalf("status %d, %q", r.Status, r.Out+r.Err)
+		}
+		if got, _ := os.ReadFile(size); string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	check("100S\n12 2\n-12 -2\n")
+	check("100S\n12 2\n-12 -2\n")
+}
+
 func TestMaildir2mboxNothingNew(t *testing.T) {
 	_, mbox, vars := maildirWith(t)
 	r := proctest.Run(&Maildir2mbox, proctest.Case{Vars: vars})
