@@ -71,7 +71,7 @@ var others = []file{
 	{"badmailto", 'l', "", "", " not accepted in RCPT TO, as a pattern."},
 	{"badmailtonorelay", 'l', "", "", " not accepted in RCPT TO, as a pattern, if RELAYCLIENT is not set."},
 	{"badrcptto", 'l', "", "", " not accepted in RCPT TO."},
-	{"bouncemaxbytes", 'n', "", "Of a message that bounces go back at most ", " bytes."},
+	{"bouncemaxbytes", 'n', "", "Of a message that bounces go back at most ", " bytes"},
 	{"concurrencyincoming", 'n', "", "Concurrency of incoming SMTP is ", ""},
 	{"conf-common", 'l', "", "For run scripts: ", ""},
 	{"conf-pop3d", 'l', "", "For run scripts: ", ""},
