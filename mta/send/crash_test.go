@@ -107,7 +107,7 @@ func states(fs *crashfs.FS) error {
 		return err
 	}
 	for _, dir := range form.TodoDirs() {
-		todo, err := store.List(fs, dir)
+		todo, err := form.ListTodo(fs, dir)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,12 @@ func (h *house) noMessages() bool {
 	if err != nil {
 		return false
 	}
-	for _, dir := range append(store.Subdirs("info"), form.TodoDirs()...) {
+	for _, dir := range form.TodoDirs() {
+		if ids, err := form.ListTodo(h.fs, dir); err != nil || len(ids) > 0 {
+			return false
+		}
+	}
+	for _, dir := range store.Subdirs("info") {
 		if ids, err := store.List(h.fs, dir); err != nil || len(ids) > 0 {
 			return false
 		}

@@ -79,10 +79,11 @@ func (sp *spawner) askForWide() error {
 			break
 		}
 	}
-	if limit, ok := delnum.ParseAnswer(string(answer[1:])); ok {
+	limit, wide, err := delnum.ParseAnswer(string(answer[1:]))
+	if wide {
 		sp.width, sp.limit = delnum.Wide, limit
 	}
-	return nil
+	return err
 }
 
 // setConcurrency reports whether that changed anything.

@@ -29,7 +29,7 @@ func TestMeet(t *testing.T) {
 	for _, c := range []struct {
 		says  said
 		width delnum.Width
-		limit int // 0: no spawner
+		limit int // 0: no spawner, below: one that is not understood
 		asked bool
 	}{
 		{said{"\x78"}, delnum.Narrow, 120, false},
@@ -39,6 +39,7 @@ func TestMeet(t *testing.T) {
 		{said{"\xff", "\x00K\x00"}, delnum.Narrow, 255, true}, // whatever that may be
 		{said{"\xf4\x01"}, delnum.Wide, 500, false},
 		{said{"\xff\x00"}, delnum.Wide, 255, false},
+		{said{"\xff", "\xffw99999\x00"}, delnum.Wide, -1, true},
 		{said{}, 0, 0, false},
 		{said{"\xff"}, 0, 0, true},
 		{said{"\xff", strings.Repeat("x", 20000)}, 0, 0, true},
@@ -48,8 +49,8 @@ func TestMeet(t *testing.T) {
 		if asked := to.String() == delnum.Question; asked != c.asked || to.Len() > 0 && !asked {
 			t.Errorf("%q: told %q", c.says, to.String())
 		}
-		if c.limit == 0 {
-			if err != errNoSpawner {
+		if c.limit <= 0 {
+			if want := map[int]error{0: errNoSpawner, -1: delnum.ErrAnswer}[c.limit]; err != want {
 				t.Errorf("%q: %v", c.says, err)
 			}
 			continue

@@ -3,6 +3,7 @@ package send
 import (
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"sync"
 	"syscall"
@@ -24,7 +25,7 @@ type finish struct {
 // then says "remove N" once more removes that.
 type finisher struct {
 	fs       fsys.FS
-	form     store.Form
+	form     store.Form // as of the last batch
 	log      *logger
 	clock    func() time.Time
 	cleaner  *cleaner
@@ -126,13 +127,16 @@ func (f *finisher) end(work []finish) {
 	// before mess/N goes: else a cut brings them back, to another message that
 	// has the number by then.
 	dirs := f.takeDirty()
+	if form, err := store.FindForm(f.fs); err == nil {
+		f.form = form
+	}
 	for _, w := range work {
 		switch {
 		case w.corrupt != "":
 			f.hold(w.id, w.corrupt)
 		case w.swept:
 			f.log.line("end msg ", w.id.String())
-			dirs[f.form.TodoDir(w.id)] = true
+			f.addTodoDirs(dirs, w.id)
 			ended = append(ended, w.id)
 		case f.ready(w.id):
 			f.log.line("end msg ", w.id.String())
@@ -141,7 +145,7 @@ func (f *finisher) end(work []finish) {
 				f.again(w.id, sleepSysfail)
 				continue
 			}
-			dirs[f.form.TodoDir(w.id)] = true
+			f.addTodoDirs(dirs, w.id)
 			dirs[w.id.Dir("info")] = true
 			ended = append(ended, w.id)
 		}
@@ -160,6 +164,13 @@ func (f *finisher) end(work []finish) {
 		return
 	}
 	f.removeMess(ended)
+}
+
+// addTodoDirs adds where a message that left todo/ may have been.
+func (f *finisher) addTodoDirs(dirs map[string]bool, id store.ID) {
+	for _, name := range f.form.Todos(id) {
+		dirs[path.Dir(name)] = true
+	}
 }
 
 // sweep has messages removed from todo/ that were tried straight from there.
@@ -201,7 +212,7 @@ func (f *finisher) removeTodo(ids []store.ID) (left []store.ID) {
 	work := make([]finish, 0, len(ids))
 	for i, id := range ids {
 		if answers[i] != store.CleanOK {
-			f.log.line("warning: qmail-clean unable to clean up ", f.form.Todo(id))
+			f.log.line("warning: qmail-clean unable to clean up ", store.CleanTodo, id.String())
 			left = append(left, id)
 			continue
 		}
@@ -263,7 +274,7 @@ func (f *finisher) ready(id store.ID) bool {
 	}{
 		// Still a list: the scheduler knows and will come again. The info
 		// gone: it came twice.
-		{id.Local(), false}, {id.Remote(), false}, {f.form.Todo(id), false}, {id.Info(), true},
+		{id.Local(), false}, {id.Remote(), false}, {id.Info(), true},
 	} {
 		switch _, err := f.fs.Stat(want.name); {
 		case err != nil && !errors.Is(err, syscall.ENOENT):
@@ -273,6 +284,14 @@ func (f *finisher) ready(id store.ID) bool {
 		case (err == nil) != want.there:
 			return false
 		}
+	}
+	switch queued, err := f.form.InTodo(f.fs, id); {
+	case err != nil:
+		f.log.line("warning: unable to stat ", f.form.Todo(id), "; will try again later")
+		f.again(id, sleepSysfail)
+		return false
+	case queued:
+		return false
 	}
 	switch _, err := f.fs.Stat(id.Bounce()); {
 	case errors.Is(err, syscall.ENOENT):
@@ -364,11 +383,14 @@ func (f *finisher) ownerless(id store.ID) bool {
 	if err != nil || f.clock().Sub(st.Atime) <= store.Ossified {
 		return false
 	}
-	// In this order: info/N is there before todo/N goes.
-	for _, name := range [...]string{f.form.Todo(id), id.Info()} {
-		if _, err := f.fs.Stat(name); !errors.Is(err, syscall.ENOENT) {
-			return false
-		}
+	// In this order: info/N is there before todo/N goes. And by both names,
+	// whatever the form: a message that is queued, if only for another
+	// qmail-send, is not to be lost.
+	if queued, err := (store.Form{BigTodo: true}).InTodo(f.fs, id); queued || err != nil {
+		return false
+	}
+	if _, err := f.fs.Stat(id.Info()); !errors.Is(err, syscall.ENOENT) {
+		return false
 	}
 	// A second command to remove mess/N might meet another message: this one
 	// will come to its end.

@@ -375,7 +375,6 @@ func (h *house) deliveries() []delivered {
 func files(fs fsys.FS) (names []string) {
 	dirs := queueDirs()
 	if form, _ := store.FindForm(fs); form.BigTodo {
-		dirs = slices.DeleteFunc(dirs, func(dir string) bool { return dir == "todo" || dir == "intd" })
 		dirs = slices.Concat(dirs, store.Subdirs("todo"), store.Subdirs("intd"))
 	}
 	for _, dir := range dirs {
@@ -384,7 +383,10 @@ func files(fs fsys.FS) (names []string) {
 			return []string{err.Error()}
 		}
 		for _, name := range list {
-			names = append(names, dir+"/"+name)
+			name = dir + "/" + name
+			if !slices.Contains(dirs, name) { // todo/0 in todo
+				names = append(names, name)
+			}
 		}
 	}
 	return names

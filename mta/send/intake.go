@@ -1,6 +1,7 @@
 package send
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ import (
 // a single recipient goes on without all that, see straight.
 type intake struct {
 	fs      fsys.FS
-	form    store.Form
+	form    store.Form // as of the last scan
 	log     *logger
 	cleaner *cleaner
 	rules   atomic.Pointer[rules]
@@ -162,15 +163,19 @@ func (in *intake) scan(noMore <-chan struct{}) (found, ok bool) {
 
 // list returns the messages in todo/.
 func (in *intake) list() (ids []store.ID, ok bool) {
+	if form, err := store.FindForm(in.fs); err == nil {
+		in.form = form
+	}
 	for _, dir := range in.form.TodoDirs() {
-		some, err := store.List(in.fs, dir)
+		some, err := in.form.ListTodo(in.fs, dir)
 		if err != nil {
 			in.log.line("alert: unable to opendir ", dir, ", sleeping...")
 			return nil, false
 		}
 		ids = append(ids, some...)
 	}
-	return ids, true
+	slices.Sort(ids)
+	return slices.Compact(ids), true // twice only after a cut: by two names
 }
 
 // preprocess takes a batch of messages from S4 to S5.

@@ -58,12 +58,20 @@ func (m *message) write() outcome {
 		return trouble
 	}
 	fs := m.in.fs
-	todo, err := fs.Open(m.in.form.Todo(m.id), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	var todo fsys.File
+	var todoName string
+	var err error
+	for _, todoName = range m.in.form.Todos(m.id) {
+		todo, err = fs.Open(todoName, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if !errors.Is(err, syscall.ENOENT) {
+			break
+		}
+	}
 	if errors.Is(err, syscall.ENOENT) {
 		return gone
 	}
 	if err != nil {
-		return warn("unable to open", m.in.form.Todo(m.id))
+		return warn("unable to open", todoName)
 	}
 	defer todo.Close()
 	mess, err := fs.Stat(m.id.Mess())
@@ -99,12 +107,12 @@ func (m *message) write() outcome {
 		return trouble
 	case errors.Is(err, store.ErrCorrupt):
 		m.announce()
-		m.bad = m.in.form.Todo(m.id)
+		m.bad = todoName
 		warn("unknown record type in", m.bad)
 		return corrupt
 	case err != nil:
 		m.announce()
-		return warn("trouble reading", m.in.form.Todo(m.id))
+		return warn("trouble reading", todoName)
 	}
 	return m.flush()
 }

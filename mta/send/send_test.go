@@ -53,6 +53,97 @@ func TestBigTodo(t *testing.T) {
 	}
 }
 
+// makeBig gives a plain queue the subdirectories of the big-todo patch.
+func makeBig(t *testing.T, fs *crashfs.FS) {
+	t.Helper()
+	for _, dir := range slices.Concat(store.Subdirs("intd"), store.Subdirs("todo")) {
+		if err := fs.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A queue becomes one of the big-todo patch with a message in it, before
+// qmail-send starts and while it runs: that message is taken in by its old
+// name, new ones by theirs.
+func TestTodoOfBothForms(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		for _, recipients := range [][]string{{"ok1@here.example"}, {"ok1@here.example", "ok2@here.example"}} {
+			fs := emptyQueue()
+			put := func(body string) {
+				if err := putIn(fs, body, envelope("s@here.example", recipients...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var h *house
+			if running {
+				h = open(t, fs, usual)
+				h.send("zero\n", "s@here.example", recipients...)
+				h.awaitEmpty()
+			}
+			put("old\n")
+			makeBig(t, fs)
+			put("new\n")
+			if !running {
+				h = open(t, fs, usual)
+			}
+			h.pull()
+			h.awaitEmpty()
+			h.close()
+			want := 2
+			if running {
+				want = 3
+			}
+			if d := h.deliveries(); len(d) != want*len(recipients) {
+				t.Errorf("running %v: %+v\n%s", running, d, h.log)
+			}
+			// Both directories that the names may have been in are synced
+			// before the numbers are free.
+			synced := map[string]bool{}
+			var last crashfs.Call
+			for _, c := range fs.Log() {
+				synced[c.Op+" "+c.Name] = true
+				if c.Op == "link" && strings.HasPrefix(c.Name2, "todo/") {
+					last = c
+				}
+			}
+			if dir, _, _ := strings.Cut(strings.TrimPrefix(last.Name2, "todo/"), "/"); !synced["syncdir todo"] || !synced["syncdir todo/"+dir] {
+				t.Errorf("running %v: not synced: todo and todo/%s", running, dir)
+			}
+		}
+	}
+}
+
+// Of a queue that was one of the big-todo patch, and is plain again, no message
+// is removed that still has its old name in todo.
+func TestTodoOfTheOtherFormIsNotOwnerless(t *testing.T) {
+	const id = store.ID(23001)
+	for _, c := range []struct {
+		queue func() *crashfs.FS
+		todo  string
+	}{
+		{emptyQueue, store.Form{}.Todo(id)},
+		{emptyQueue, store.Form{BigTodo: true}.Todo(id)},
+		{bigTodoQueue, store.Form{}.Todo(id)},
+		{bigTodoQueue, store.Form{BigTodo: true}.Todo(id)},
+	} {
+		fs := c.queue()
+		fs.Mkdir("todo/1", 0o700)
+		putFile(t, fs, id.Mess(), "text\n")
+		putFile(t, fs, c.todo, envelope("s@here.example", "a@here.example"))
+		fs.SetTimes(id.Mess(), time.Now().Add(-2*store.Ossified))
+		form, _ := store.FindForm(fs)
+		f := newFinisher(fs, form, &logger{w: &proctest.Buffer{}}, time.Now, nil, nil, nil)
+		if f.ownerless(id) {
+			t.Errorf("%+v: with %s", form, c.todo)
+		}
+		fs.Remove(c.todo)
+		if !f.ownerless(id) {
+			t.Errorf("%+v: without %s", form, c.todo)
+		}
+	}
+}
+
 func TestDeferredRecipientsWaitAndTheOthersAreMarked(t *testing.T) {
 	fs := emptyQueue()
 	h := open(t, fs, usual)

@@ -42,8 +42,10 @@ func (s *scheduler) wait(id store.ID) {
 	if !ok || !exists {
 		return // somebody took it away
 	}
-	if _, exists, ok := s.stat(id, s.form.Todo(id)); !ok || exists {
-		return // qmail-send died while it preprocessed: intake begins anew
+	for _, todo := range s.form.Todos(id) {
+		if _, exists, ok := s.stat(id, todo); !ok || exists {
+			return // qmail-send died while it preprocessed: intake begins anew
+		}
 	}
 	var has [channels]bool
 	var due [channels]int64

@@ -152,12 +152,11 @@ func (m *entry) name(f fsys.File, pid string) (status int, err error) {
 		return answer.Pid, err
 	}
 	m.id = store.ID(info.Ino)
-	_, err = m.fs.Lstat(m.todo())
-	if err == nil {
-		return answer.Todo, syscall.EEXIST
-	}
-	if !errors.Is(err, syscall.ENOENT) {
+	switch taken, err := m.queue.Form.InTodo(m.fs, m.id); {
+	case err != nil:
 		return answer.Todo, err
+	case taken:
+		return answer.Todo, syscall.EEXIST
 	}
 	if err := m.removeStale(m.intdName()); err != nil {
 		return answer.Intd, err

@@ -232,6 +232,23 @@ func TestTakenNumbers(t *testing.T) {
 	}
 }
 
+// In a queue of the big-todo patch a number is taken by either name.
+func TestTakenNumbersBigTodo(t *testing.T) {
+	for _, form := range []store.Form{{}, {BigTodo: true}} {
+		fs := bigTodoQueue()
+		fs.Reuse = true
+		put(t, fs, "old", "old")
+		next := nextNumber(t, fs)
+		fs.Link("old", form.Todo(next))
+		if err := three()[0].handIn(fs); err != nil {
+			t.Errorf("%+v: %v", form, err)
+		}
+		if _, err := fs.Stat(next.Mess()); err == nil {
+			t.Errorf("%+v: number not skipped", form)
+		}
+	}
+}
+
 // Processes of several namespaces may have the same pid in the same second.
 func TestTakenPidNames(t *testing.T) {
 	fs := emptyQueue()

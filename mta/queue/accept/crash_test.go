@@ -3,6 +3,7 @@ package accept
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,6 +58,10 @@ func formOf(fs fsys.FS) store.Form {
 func listTodo(fs fsys.FS) (names []string, err error) {
 	for _, dir := range formOf(fs).TodoDirs() {
 		some, e := fs.List(dir)
+		some = slices.DeleteFunc(some, func(name string) bool {
+			st, err := fs.Stat(dir + "/" + name)
+			return err == nil && st.IsDir()
+		})
 		names, err = append(names, some...), errors.Join(err, e)
 	}
 	return names, err

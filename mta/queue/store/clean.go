@@ -66,7 +66,8 @@ func ServeClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) e
 	for round := 0; ; round++ {
 		// Commands that came together are answered together.
 		waiting, _ := r.Peek(r.Buffered())
-		if bytes.IndexByte(waiting, 0) < 0 && w.Flush() != nil {
+		together := bytes.IndexByte(waiting, 0) >= 0
+		if !together && w.Flush() != nil {
 			return proc.Exit(100)
 		}
 		if round%pidRounds == 0 {
@@ -75,6 +76,11 @@ func ServeClean(fs fsys.FS, in io.Reader, out io.Writer, now func() time.Time) e
 		command, err := readCommand(r)
 		if err != nil {
 			return nil // qmail-send is gone; a part of a command is none
+		}
+		if !together {
+			if now, err := FindForm(fs); err == nil {
+				form = now
+			}
 		}
 		w.WriteByte(clean(fs, form, command))
 	}
@@ -104,9 +110,9 @@ func clean(fs fsys.FS, form Form, command string) byte {
 	}
 	switch verb + "/" {
 	case CleanTodo:
-		return removeAll(fs, form.Intd(id), form.Todo(id))
+		return removeAll(fs, append(form.Intds(id), form.Todos(id)...)...)
 	case CleanMess:
-		return removeAll(fs, form.Intd(id), id.Mess())
+		return removeAll(fs, append(form.Intds(id), id.Mess())...)
 	case CleanHold:
 		return hold(fs, form, id)
 	}
@@ -136,10 +142,11 @@ func hold(fs fsys.FS, form Form, id ID) byte {
 	if fs.SyncDir(".") != nil {
 		return CleanFailed
 	}
-	for _, move := range [...][2]string{
-		{id.Mess(), "corrupt/" + id.String() + ".mess"},
-		{form.Todo(id), "corrupt/" + id.String() + ".todo"},
-	} {
+	moves := [][2]string{{id.Mess(), "corrupt/" + id.String() + ".mess"}}
+	for _, todo := range form.Todos(id) {
+		moves = append(moves, [2]string{todo, "corrupt/" + id.String() + ".todo"})
+	}
+	for _, move := range moves {
 		if err := fs.Rename(move[0], move[1]); err != nil && !errors.Is(err, syscall.ENOENT) {
 			return CleanFailed
 		}
@@ -149,7 +156,7 @@ func hold(fs fsys.FS, form Form, id ID) byte {
 			return CleanFailed
 		}
 	}
-	return removeAll(fs, form.Intd(id))
+	return removeAll(fs, form.Intds(id)...)
 }
 
 // cleanPid removes what killed qmail-queues left. Trouble is for the next

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -63,6 +64,50 @@ func TestCleanBigTodo(t *testing.T) {
 		put(t, fs, "mess/1/24", "body")
 		if got := serve(t, fs, "hold/24\x00"); got != "+" || exists(fs, "todo/1/24") || !exists(fs, "corrupt/24.todo") {
 			t.Errorf("hold: answer %q", got)
+		}
+	}
+}
+
+// Names of the plain form in such a queue are as good. The subdirectories may
+// come while qmail-clean runs.
+func TestCleanBothForms(t *testing.T) {
+	fs := queueDir(t)
+	commands, w := io.Pipe()
+	r, answers := io.Pipe()
+	defer w.Close()
+	go ServeClean(fs, commands, answers, time.Now)
+	command := func(command string) string {
+		w.Write([]byte(command + "\x00"))
+		b := make([]byte, 1)
+		r.Read(b)
+		return string(b)
+	}
+	plain := []string{"intd/24", "todo/24", "mess/1/24"}
+	big := []string{"intd/1/24", "todo/1/24", "mess/1/24"}
+	for i, names := range [][]string{plain, big, plain} {
+		if i == 1 {
+			for _, dir := range []string{"todo/0", "todo/1", "intd/1"} {
+				os.Mkdir(fs.Root+"/"+dir, 0o700)
+			}
+		}
+		for _, name := range names {
+			put(t, fs, name, "")
+		}
+		if got := command("todo/24"); got != "+" || exists(fs, names[0]) || exists(fs, names[1]) || !exists(fs, names[2]) {
+			t.Errorf("%q: answer %q", names, got)
+		}
+		put(t, fs, names[0], "")
+		if got := command("foop/24"); got != "+" || exists(fs, names[0]) || exists(fs, names[2]) {
+			t.Errorf("%q: foop: answer %q", names, got)
+		}
+		for _, name := range names {
+			put(t, fs, name, "of "+name)
+		}
+		if got := command("hold/24"); got != "+" || exists(fs, names[0]) || exists(fs, names[1]) {
+			t.Errorf("%q: hold: answer %q", names, got)
+		}
+		if b, err := os.ReadFile(fs.Root + "/corrupt/24.todo"); string(b) != "of "+names[1] {
+			t.Errorf("%q: held %q %v", names, b, err)
 		}
 	}
 }

@@ -112,11 +112,12 @@ func TestQmailQstatBigTodo(t *testing.T) {
 	for _, name := range Subdirs("todo") {
 		os.Mkdir(dir+"/queue/"+name, 0o755)
 	}
-	for _, name := range []string{"mess/1/24", "mess/0/23", "todo/1/24", "todo/0/23"} {
+	// The last one has a name of the plain form.
+	for _, name := range []string{"mess/1/24", "mess/0/23", "mess/2/25", "todo/1/24", "todo/0/23", "todo/25"} {
 		os.WriteFile(dir+"/queue/"+name, nil, 0o644)
 	}
 	got := proctest.Run(&QmailQstat, proctest.Case{Vars: vars})
-	want := "messages in queue: 2\nmessages in queue but not yet preprocessed: 2\n"
+	want := "messages in queue: 3\nmessages in queue but not yet preprocessed: 3\n"
 	if got.Out != want || got.Status != 0 || got.Err != "" {
 		t.Errorf("status %d, %q, %q", got.Status, got.Out, got.Err)
 	}

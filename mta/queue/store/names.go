@@ -25,6 +25,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -61,10 +62,14 @@ func (id ID) Bounce() string { return "bounce/" + id.String() }
 // have subdirectories, as mess has, for file systems that are slow with many
 // files in one directory. The queue on the disk says which it is, so that our
 // programs fit in with those that made it.
+//
+// One with subdirectories may have plain names, too: of before they were made,
+// of a qmail-queue that had begun then, or of one that does not know them. So
+// a new name is that of the form, and old ones are looked for in both places.
 type Form struct{ BigTodo bool }
 
-// FindForm looks for todo/0. qmail-send and qmail-clean do so once: to change
-// the form of a queue they have to be stopped, as for every queue-fix.
+// FindForm looks for todo/0. It costs one stat, and whoever runs for long looks
+// again with every round: the subdirectories may have been made meanwhile.
 func FindForm(fs fsys.FS) (Form, error) {
 	st, err := fs.Stat("todo/0")
 	switch {
@@ -76,10 +81,24 @@ func FindForm(fs fsys.FS) (Form, error) {
 	return Form{BigTodo: st.IsDir()}, nil
 }
 
-// Todo returns the name of a message's file in todo.
+// Todo returns the name that a new message gets in todo.
 func (f Form) Todo(id ID) string { return f.TodoDir(id) + "/" + id.String() }
 
-// TodoDir returns the directory that it is in.
+// Todos returns the names that a message may have in todo, the usual one first.
+func (f Form) Todos(id ID) []string { return f.names(id, "todo") }
+
+// Intds does so for intd.
+func (f Form) Intds(id ID) []string { return f.names(id, "intd") }
+
+func (f Form) names(id ID, dir string) []string {
+	plain := dir + "/" + id.String()
+	if f.BigTodo {
+		return []string{id.split(dir), plain}
+	}
+	return []string{plain}
+}
+
+// TodoDir returns the directory that a new message's name in todo is in.
 func (f Form) TodoDir(id ID) string {
 	if f.BigTodo {
 		return id.Dir("todo")
@@ -87,15 +106,36 @@ func (f Form) TodoDir(id ID) string {
 	return "todo"
 }
 
-// TodoDirs returns all directories that such files are in.
+// TodoDirs returns all directories that files of todo may be in.
 func (f Form) TodoDirs() []string {
 	if f.BigTodo {
-		return Subdirs("todo")
+		return append(Subdirs("todo"), "todo")
 	}
 	return []string{"todo"}
 }
 
-// Intd returns the name of a message's file in intd.
+// ListTodo returns the messages that have a file in dir, one of TodoDirs.
+func (f Form) ListTodo(fs fsys.FS, dir string) ([]ID, error) {
+	ids, err := List(fs, dir)
+	if f.BigTodo && dir == "todo" {
+		ids = slices.DeleteFunc(ids, func(id ID) bool { return id < layout.Split }) // the subdirectories
+	}
+	return ids, err
+}
+
+// InTodo reports whether a message has a file in todo.
+func (f Form) InTodo(fs fsys.FS, id ID) (bool, error) {
+	for _, name := range f.Todos(id) {
+		_, err := fs.Lstat(name)
+		// ENOTDIR: f is a guess, and todo/S a message's name.
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENOTDIR) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// Intd returns the name that a new message gets in intd.
 func (f Form) Intd(id ID) string {
 	if f.BigTodo {
 		return id.split("intd")

@@ -25,12 +25,14 @@ var QmailQstat = proc.Program{
 			env.Warn(strerr.Unable("read", "mess", err))
 		}
 		for _, dir := range subdirs {
-			messages += countMessages(env, fs, "mess/"+dir)
+			ids, err := List(fs, "mess/"+dir)
+			messages += count(env, "mess/"+dir, ids, err)
 		}
 		form, _ := FindForm(fs) // what it cannot look at cannot be counted either
 		todo := 0
 		for _, dir := range form.TodoDirs() {
-			todo += countMessages(env, fs, dir)
+			ids, err := form.ListTodo(fs, dir)
+			todo += count(env, dir, ids, err)
 		}
 		_, err = io.WriteString(env.Files[1], "messages in queue: "+strconv.Itoa(messages)+
 			"\nmessages in queue but not yet preprocessed: "+strconv.Itoa(todo)+"\n")
@@ -38,8 +40,7 @@ var QmailQstat = proc.Program{
 	},
 }
 
-func countMessages(env *proc.Env, fs fsys.FS, dir string) int {
-	ids, err := List(fs, dir)
+func count(env *proc.Env, dir string, ids []ID, err error) int {
 	if err != nil {
 		env.Warn(strerr.Unable("read", dir, err))
 	}

@@ -18,15 +18,18 @@
 package delnum
 
 import (
+	"errors"
 	"strconv"
 	"strings"
+
+	"paperpath/mta/layout"
 )
 
 const (
 	// MaxNarrow is the most that numbers of one byte count, and no number itself.
 	MaxNarrow = 255
 	// MaxWide is the most that anybody asks of numbers of two.
-	MaxWide = 65000
+	MaxWide = layout.Spawn
 
 	// Ask is the file of a command that asks; sender and recipient are empty.
 	Ask = "wide"
@@ -63,12 +66,19 @@ func (w Width) Number(b []byte) int {
 // Answer is the report that says yes.
 func Answer(limit int) string { return "w" + strconv.Itoa(limit) }
 
-// ParseAnswer reads a report on Question; ok is false if it does not say yes.
-func ParseAnswer(report string) (limit int, ok bool) {
-	digits, ok := strings.CutPrefix(report, "w")
-	if !ok {
-		return 0, false
+// ErrAnswer means that a spawner has numbers of two bytes from here on, and
+// how many deliveries is not to be understood.
+var ErrAnswer = errors.New("spawner does not say how many deliveries it can do")
+
+// ParseAnswer reads a report on Question; wide is false if it does not say yes.
+func ParseAnswer(report string) (limit int, wide bool, err error) {
+	digits, wide := strings.CutPrefix(report, "w")
+	if !wide {
+		return 0, false, nil
 	}
-	limit, err := strconv.Atoi(digits)
-	return limit, err == nil && limit >= MaxNarrow && limit <= MaxWide && Answer(limit) == report
+	limit, err = strconv.Atoi(digits)
+	if err != nil || limit < MaxNarrow || limit > MaxWide || Answer(limit) != report {
+		return 0, true, ErrAnswer
+	}
+	return limit, true, nil
 }

@@ -21,14 +21,15 @@ func TestNumbers(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
+	const no, bad = 0, -1
 	for report, want := range map[string]int{
 		"w255": 255, "w500": 500, "w65000": 65000,
-		"": -1, "w": -1, "w254": -1, "w65001": -1, "w0500": -1, "w+500": -1, "w500 ": -1, "500": -1,
-		"ZInternal error: delnum too big. (#4.3.5)\n": -1,
+		"": no, "500": no, "ZInternal error: delnum too big. (#4.3.5)\n": no,
+		"w": bad, "w254": bad, "w65001": bad, "w0500": bad, "w+500": bad, "w500 ": bad, "wide": bad,
 	} {
-		limit, ok := ParseAnswer(report)
-		if ok != (want > 0) || ok && limit != want {
-			t.Errorf("%q: %d, %v", report, limit, ok)
+		limit, wide, err := ParseAnswer(report)
+		if wide != (want != no) || (err != nil) != (want == bad) || limit != max(want, 0) {
+			t.Errorf("%q: %d, %v, %v", report, limit, wide, err)
 		}
 	}
 }
