@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"paperpath/internal/child"
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/proc/host"
@@ -86,7 +87,8 @@ func agentOf(t *testing.T, mode string) *anAgent {
 	l, home := testLocals(t)
 	uid, gid, _ := someone(t, home)
 	a := &anAgent{l, t, home, home + "/joe", uid, gid}
-	l.vars = proc.Vars{behaviour + "=" + mode, "PATH=" + os.Getenv("PATH"), "QMAILHOME=" + home}
+	// The race detector has a program wait a second before it ends.
+	l.vars = proc.Vars{behaviour + "=" + mode, "PATH=" + os.Getenv("PATH"), "QMAILHOME=" + home, "GORACE=atexit_sleep_ms=0"}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -411,6 +413,31 @@ func TestAgentReplaced(t *testing.T) {
 	for range 2 {
 		if got := a.try(""); got != "K9\n" || a.serving() != nil {
 			t.Errorf("%q", got)
+		}
+	}
+}
+
+// A process that is killed as soon as it runs dies then, not when something else
+// happens.
+func TestKillAtOnce(t *testing.T) {
+	p := testProcesses(t)
+	for range 100 {
+		started, err := child.Start(&child.Command{Argv: []string{"sleep", "60"}, Path: "/bin/sleep", Files: []int{-1, -1, -1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan child.Status, 1)
+		q := &process{child: started, out: -1, done: func(status child.Status, _ []byte) { ended <- status }}
+		p.add(q)
+		p.kill(q)
+		select {
+		case status := <-ended:
+			if !status.Crashed() {
+				t.Fatalf("status %v", status)
+			}
+		case <-time.After(20 * time.Second):
+			started.Signal(syscall.SIGKILL)
+			t.Fatal("it lives on")
 		}
 	}
 }

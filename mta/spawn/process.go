@@ -97,11 +97,6 @@ func (p *processes) loop(wake int) {
 	var live []*process
 	var fds []unix.PollFd
 	for {
-		p.mu.Lock()
-		live = append(live, p.new...)
-		p.new = nil
-		p.mu.Unlock()
-
 		fds = append(fds[:0], unix.PollFd{Fd: int32(wake), Events: unix.POLLIN})
 		for _, q := range live {
 			fds = append(fds, unix.PollFd{Fd: int32(q.out), Events: unix.POLLIN}) // -1 is passed over
@@ -110,12 +105,18 @@ func (p *processes) loop(wake int) {
 
 		var seen [64]byte
 		unix.Read(wake, seen[:])
+		// After the bytes were taken: what one of them is about is seen now.
+		p.mu.Lock()
+		live = append(live, p.new...)
+		p.new = nil
+		p.mu.Unlock()
+
 		still := live[:0]
 		for i, q := range live {
 			// Before the output: what a program that has ended wrote is all in
 			// the pipe by then.
 			status, ended, err := q.child.Ended()
-			if fds[i+1].Revents != 0 || ended {
+			if ended || i+1 < len(fds) && fds[i+1].Revents != 0 {
 				q.read(ended)
 			}
 			if !ended && err == nil {
