@@ -127,6 +127,7 @@ func unpack(t *testing.T, archive []byte) (heads map[string]*tar.Header, texts m
 
 // The package has every program, page and example, and nothing that a host changes.
 func TestDebContents(t *testing.T) {
+	t.Parallel()
 	vars := debBuilder(t)
 	parts := members(t, debBuild(t, vars, "1.2.3", t.TempDir()))
 
@@ -278,6 +279,7 @@ echo done
 
 // What dpkg and the package's scripts do to a host. Nothing of this host is touched.
 func TestDeb(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root installs")
 	}

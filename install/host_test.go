@@ -156,6 +156,7 @@ echo done
 // A host becomes a mail host, by the steps that Life with qmail prints. Nothing of
 // this host is touched.
 func TestHost(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if os.Geteuid() != 0 {
 		t.Skip("only root installs")
 	}
