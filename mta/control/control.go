@@ -1,6 +1,7 @@
 // Package control reads the files of the control directory (control.c):
 //
-//	a line    the first line of the file, trailing spaces and tabs cut
+//	a line    the first line of the file, up to a NUL if it has one, trailing
+//	          spaces and tabs cut
 //	a number  such a line, decimal digits up to the first other character
 //	a list    every line so cut, without empty lines and # comments
 //
@@ -56,6 +57,9 @@ func strip(line []byte) string { return string(bytes.TrimRight(line, " \t")) }
 func (d *Dir) Line(name string) (line string, ok bool, err error) {
 	text, ok, err := read(d.fs, "control/"+name)
 	first, _, _ := bytes.Cut(text, []byte("\n"))
+	// Where a line becomes part of an address, a NUL in it would end the address
+	// in the queue's files, and what follows would be something else.
+	first, _, _ = bytes.Cut(first, []byte("\x00"))
 	return strip(first), ok, err
 }
 

@@ -149,8 +149,8 @@ func TestControls(t *testing.T) {
 			out: "Return-Path: <joe@.>\nMessage-ID: <STAMP.qmail@>\nFrom: joe@.\n" +
 				"To: a@., b@c., d@e.\nDate: d\n\n"},
 		{name: "me with a NUL", control: map[string]string{"me": "me\x00.x\n"},
-			out: "Return-Path: <joe@me>\nMessage-ID: <STAMP.qmail@me>\nFrom: joe@\"me\x00\".x\n" +
-				"To: a@\"me\x00\".x, b@c.\"me\x00\".x, d@e.\"me\x00\".x\nDate: d\n\n"},
+			out: "Return-Path: <joe@me.me>\nMessage-ID: <STAMP.qmail@me>\nFrom: joe@me.me\n" +
+				"To: a@me.me, b@c.me, d@e.me\nDate: d\n\n"},
 		{name: "me that cannot be read", dir: "me", err: "qmail-inject: fatal: read error\n", status: 111},
 		{name: "idhost that cannot be read", dir: "idhost", err: "qmail-inject: fatal: read error\n", status: 111},
 		{name: "me that is no name", control: map[string]string{"me": "m\x1be(;x\n"},

@@ -28,7 +28,7 @@ var Sendmail = proc.Program{
 // -m me too, -o settings, -p protocol and host, -v verbose, -x; -E and -J are
 // Sony NEWS-OS's; -N is for delivery status notifications (RFC 3461), which
 // mutt and others ask for.
-const sendmailOptions = "vimte:f:p:o:B:F:E::J::xb:N:"
+const sendmailOptions = "vimte:f:p:o:B:F:E::J::xb:N:R:V:"
 
 func sendmail(ctx context.Context, env *proc.Env) error {
 	home := layout.Home(env.Vars)

@@ -27,7 +27,7 @@ func TestSendmail(t *testing.T) {
 		{args: "-t", next: "bin/qmail-inject|-H|--"},
 		{args: "-ti|joe", next: "bin/qmail-inject|-H|--|joe"},
 		{args: "-t|-i|-oi|-oem|-om|-odb|-o|zz|-v|-m|-x|-em|-e|q|-pESMTP:host|-B8BITMIME|-bm|joe", next: "bin/qmail-inject|-H|--|joe"},
-		{args: "-N|never|-Nfailure,delay|--|-t", next: "bin/qmail-inject|-a|--|-t"},
+		{args: "-N|never|-Nfailure,delay|-R|hdrs|-Venv1|--|-t", next: "bin/qmail-inject|-a|--|-t"},
 		{args: "-Ewhat|-t|-J|joe", next: "bin/qmail-inject|-H|--|joe"},
 		{args: "-tEt", next: "bin/qmail-inject|-H|--"},
 		{args: "joe|-t", next: "bin/qmail-inject|-a|--|joe|-t"},
