@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -107,11 +107,19 @@ var (
 )
 
 func openWith(t *testing.T, fs fsys.FS, c controls, first []byte) *house {
+	return openIn(t, fs, c.write(t), first)
+}
+
+// triggers counts fifos: each house has its own in the home.
+var triggers atomic.Int64
+
+func openIn(t *testing.T, fs fsys.FS, home string, first []byte) *house {
 	var deferred sync.Map
 	h := &house{
 		t: t, fs: fs, log: &proctest.Buffer{},
 		signals: make(chan os.Signal, 3), ended: make(chan struct{}),
-		fifo: filepath.Join(t.TempDir(), "trigger"),
+		home: home,
+		fifo: fmt.Sprint(home, "/trigger.", triggers.Add(1)),
 		verdict: func(recipient string) string {
 			switch {
 			case strings.HasPrefix(recipient, "fail"):
@@ -126,7 +134,6 @@ func openWith(t *testing.T, fs fsys.FS, c controls, first []byte) *house {
 			return "Kdid 1+0+0\n"
 		},
 	}
-	h.home = c.write(t)
 	dir := control.Home(h.home)
 	settings, err := readSettings(dir, proc.Vars{"TZ=<+05>-5"})
 	if err != nil {
@@ -337,7 +344,7 @@ func (h *house) pull() {
 // await waits until the condition holds.
 func (h *house) await(what string, holds func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(500 * time.Microsecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("no %s; log:\n%s\nqueue: %q", what, h.log, files(h.fs))
 		}

@@ -179,7 +179,7 @@ func crash(t *testing.T, fs *crashfs.FS, sent []*message, model crashfs.Model) (
 			t.Fatalf("message of process %d: %v", m.pid, err)
 		}
 	}
-	for c := range fs.Crashes(model, 100, seed) {
+	for c := range fs.Crashes(model, 25, seed) {
 		states++
 		err := check(c, c.At, sent)
 		if err == nil && model == crashfs.Journal {
