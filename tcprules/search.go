@@ -110,16 +110,11 @@ func (d *Database) open(wanted version) error {
 	if err != nil {
 		return err
 	}
-	info, err := db.Stat()
-	if err != nil {
-		db.Close()
-		return err
-	}
 	if d.db != nil {
 		d.db.Close()
 	}
 	db.Map()
-	d.db, d.version = db, versionOf(info)
+	d.db, d.version = db, versionOf(db.Opened())
 	return nil
 }
 

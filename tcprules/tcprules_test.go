@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"paperpath/internal/cdb"
 	"paperpath/internal/fsys"
@@ -429,6 +430,62 @@ func TestWrittenOver(t *testing.T) {
 	}
 	if err := os.Truncate(file+".old", 2048); err != nil || db.unwritten() != syscall.EPROTO {
 		t.Errorf("%v, %v", err, db.unwritten())
+	}
+}
+
+// meddling is a file system in which, once, a file is written over as soon as its
+// beginning has been read.
+type meddling struct {
+	fsys.FS
+	meddle func()
+}
+
+type meddlingFile struct {
+	fsys.File
+	fs *meddling
+}
+
+func (m *meddling) Open(name string, flags int, perm uint32) (fsys.File, error) {
+	f, err := m.FS.Open(name, flags, perm)
+	return &meddlingFile{f, m}, err
+}
+
+func (f *meddlingFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(b, off)
+	if meddle := f.fs.meddle; meddle != nil {
+		f.fs.meddle = nil
+		meddle()
+	}
+	return n, err
+}
+
+// The beginning of one version never goes with the rest of another for longer than
+// one search, and that one finds the damage.
+func TestDatabaseWrittenOverWhileOpened(t *testing.T) {
+	file, r := build(t, "10.0.0.1:deny\n")
+	next, s := build(t, "10.0.0.2:deny\n")
+	if r.Status != 0 || s.Status != 0 {
+		t.Fatalf("%+v, %+v", r, s)
+	}
+	fs := &meddling{FS: fsys.OS{}}
+	fs.meddle = func() {
+		b, err := os.ReadFile(next)
+		if err == nil {
+			err = os.WriteFile(file, b, 0o644)
+		}
+		if err == nil {
+			err = os.Chtimes(file, time.Time{}, time.Now().Add(time.Hour)) // the clock's ticks are coarse
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	db := NewDatabase(fs, file)
+	if rule, err := db.Find(&Client{IP: "10.0.0.2"}); err != syscall.EPROTO {
+		t.Errorf("%+v, %v", rule, err)
+	}
+	if rule, err := db.Find(&Client{IP: "10.0.0.2"}); err != nil || rule == nil || rule.Address != "10.0.0.2" {
+		t.Errorf("%+v, %v", rule, err)
 	}
 }
 

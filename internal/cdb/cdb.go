@@ -42,7 +42,7 @@ const (
 // goroutines.
 type Reader struct {
 	f      fsys.File
-	size   int64
+	opened fsys.Info // before anything was read
 	header [headerSize]byte
 	mapped []byte // the file, after Map
 }
@@ -68,7 +68,7 @@ func newReader(f fsys.File) (*Reader, error) {
 	if !info.IsRegular() {
 		return nil, ErrFormat
 	}
-	r := &Reader{f: f, size: info.Size}
+	r := &Reader{f: f, opened: info}
 	if err := r.read(r.header[:], 0); err != nil {
 		return nil, err
 	}
@@ -80,6 +80,10 @@ func (r *Reader) Close() error {
 	r.unmap()
 	return r.f.Close()
 }
+
+// Opened returns what the file was when it was opened: what has been read since is
+// of this version, or a later one.
+func (r *Reader) Opened() fsys.Info { return r.opened }
 
 // Stat returns what the file was at the moment of the call.
 func (r *Reader) Stat() (fsys.Info, error) { return r.f.Stat() }
@@ -94,7 +98,7 @@ func (r *Reader) Get(key []byte) (data []byte, found bool, err error) {
 		return nil, false, nil
 	}
 	// A table that is not wholly inside the file cannot be searched to its end.
-	if int64(start) < headerSize || int64(start)+int64(slots)*8 > r.size {
+	if int64(start) < headerSize || int64(start)+int64(slots)*8 > r.opened.Size {
 		return nil, false, ErrFormat
 	}
 	records := 0
@@ -145,10 +149,10 @@ const (
 const ahead = 64
 
 func (r *Reader) record(position int64, key []byte) (data []byte, match bool, err error) {
-	if position > r.size {
+	if position > r.opened.Size {
 		return nil, false, ErrFormat
 	}
-	b := make([]byte, min(int64(8+len(key)+ahead), r.size-position))
+	b := make([]byte, min(int64(8+len(key)+ahead), r.opened.Size-position))
 	if err := r.read(b, position); err != nil {
 		return nil, false, err
 	}
@@ -158,7 +162,7 @@ func (r *Reader) record(position int64, key []byte) (data []byte, match bool, er
 	klen, dlen := pair(b)
 	b = b[8:]
 	end := position + 8 + int64(klen) + int64(dlen)
-	if end > r.size {
+	if end > r.opened.Size {
 		return nil, false, ErrFormat
 	}
 	if int64(klen) != int64(len(key)) || string(b[:klen]) != string(key) {
@@ -177,7 +181,7 @@ func pair(b []byte) (uint32, uint32) {
 }
 
 func (r *Reader) read(b []byte, off int64) error {
-	if off+int64(len(b)) > r.size {
+	if off+int64(len(b)) > r.opened.Size {
 		return ErrFormat
 	}
 	if r.mapped != nil {

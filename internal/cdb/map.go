@@ -10,10 +10,10 @@ import (
 // slot and record. Where that cannot be it does nothing.
 func (r *Reader) Map() {
 	f, ok := r.f.(interface{ Fd() uintptr })
-	if !ok || r.size > math.MaxInt32 {
+	if !ok || r.opened.Size > math.MaxInt32 {
 		return
 	}
-	if mapped, err := syscall.Mmap(int(f.Fd()), 0, int(r.size), syscall.PROT_READ, syscall.MAP_SHARED); err == nil {
+	if mapped, err := syscall.Mmap(int(f.Fd()), 0, int(r.opened.Size), syscall.PROT_READ, syscall.MAP_SHARED); err == nil {
 		r.mapped = mapped
 	}
 }
