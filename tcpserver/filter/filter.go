@@ -14,7 +14,8 @@
 //	client ◀──1── relay ◀──pipe── 1
 //
 //	the client's end (0)         the program reads an end; its output still passes
-//	the program ends             what it wrote has passed, then the relay ends
+//	the program ends             what it wrote has passed, then the relay ends; from a
+//	                             client that still sends it reads until all is there
 //	the program closes only 0    input is not read any more, output still passes
 //	the program closes only 1    the client reads an end; its input still passes
 //	the client is gone           the relay ends; the program reads an end, and

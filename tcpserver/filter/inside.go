@@ -52,6 +52,23 @@ func (r *relay) run() (left chan struct{}) {
 	}
 }
 
+// linger waits until the client has all the output. left is closed when it sends
+// nothing any more.
+func (r *relay) linger(left chan struct{}) {
+	fd, ok := proc.Descriptor(r.out)
+	if !ok || !owed(fd) {
+		return
+	}
+	shutDown(r.out)
+	for end := time.Now().Add(lingering); owed(fd) && time.Now().Before(end); {
+		select {
+		case <-left:
+			return
+		case <-time.After(gone):
+		}
+	}
+}
+
 func (r *relay) copyToProgram() {
 	defer r.toProgram.Close()
 	in := make([]byte, block)
@@ -60,7 +77,10 @@ func (r *relay) copyToProgram() {
 		n, err := r.in.Read(in)
 		if n > 0 {
 			out = r.fromClient(out[:0], in[:n])
-			if _, err := r.toProgram.Write(out); err != nil {
+			if _, broken := r.toProgram.Write(out); broken != nil {
+				for err == nil { // see lingering
+					_, err = r.in.Read(in)
+				}
 				return
 			}
 		}
@@ -134,6 +154,7 @@ func between(ctx context.Context, env *proc.Env, t tap, argv []string) error {
 	left := r.run()
 	result.Close()
 	toProgram.Close()
+	r.linger(left)
 	// The client may be silent for ever, but the connection is over.
 	env.Files[0].SetReadDeadline(time.Unix(1, 0))
 	<-left

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -80,6 +81,7 @@ func serve(t tap) error {
 			continue
 		}
 		if p[0].Revents != 0 && !left.read() {
+			left.from = -1
 			left.close()
 		}
 		if p[1].Revents != 0 {
@@ -101,7 +103,23 @@ func serve(t tap) error {
 			return nil
 		}
 		if left.to < 0 && right.from < 0 {
+			left.linger(right.to)
 			return nil
+		}
+	}
+}
+
+// linger waits until the client has all the output, or sends nothing any more.
+func (f *flow) linger(client int) {
+	if f.from < 0 || !owed(client) {
+		return
+	}
+	unix.Shutdown(client, unix.SHUT_WR)
+	for end := time.Now().Add(lingering); owed(client) && time.Now().Before(end); {
+		p := []unix.PollFd{f.reads()}
+		n, err := unix.Poll(p, int(gone/time.Millisecond))
+		if err != nil && err != unix.EINTR || n > 0 && !f.read() {
+			return
 		}
 	}
 }
@@ -128,6 +146,9 @@ func (f *flow) read() bool {
 	if err == unix.EINTR || err == unix.EAGAIN {
 		return true
 	}
+	if f.to < 0 {
+		return n > 0 // see lingering
+	}
 	if n <= 0 {
 		f.end()
 		return false
@@ -151,8 +172,14 @@ func (f *flow) write() bool {
 	return true
 }
 
-// close ends the flow to the program.
+// close ends the flow to the program. What a client still sends is read, for
+// nobody; what else is read from is left alone.
 func (f *flow) close() {
-	unix.Close(f.to)
-	f.from, f.to, f.pending = -1, -1, nil
+	if f.to >= 0 {
+		unix.Close(f.to)
+	}
+	if f.from >= 0 && !isSocket(f.from) {
+		f.from = -1
+	}
+	f.to, f.pending = -1, nil
 }

@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
@@ -36,4 +38,23 @@ func shutDown(f proc.File) {
 	if ok && unix.Shutdown(fd, unix.SHUT_WR) == unix.ENOTSOCK {
 		f.Close()
 	}
+}
+
+// A connection that is closed while its client still sends is reset, and the client
+// loses the output that it has not read yet. So what it sends is read, for nobody,
+// until it has all the output, or lingering is over. The C programs close.
+const lingering = 30 * time.Second
+
+// owed reports whether fd is a socket with output that has not reached the client.
+func owed(fd int) bool {
+	if !isSocket(fd) {
+		return false
+	}
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return err == nil && n > 0
+}
+
+func isSocket(fd int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
 }
