@@ -8,7 +8,7 @@
 //	activate.go    sockets from a supervisor
 //	replace.go     -K: sockets from the server before, for the one after
 //	worker.go      -i: a process for the connections
-//	threads.go     the threads of the Go runtime, at the start
+//	threads.go     the threads of the Go runtime, at the start; room.go room for them
 //	accept.go      accept, count; gate.go waits for clients
 //	connection.go  what is known of the client → rules → environment
 //	limits.go      how many connections, how often
@@ -71,11 +71,13 @@ func tcpserver(_ context.Context, env *proc.Env) error {
 	if env.Args[0] == workerName {
 		return work(set, env, files, args[2:])
 	}
-	if set.inside {
-		set.provideThreads(boss)
-	} else {
-		set.provideThreads(starter)
+	r := boss
+	if !set.inside {
+		r = starter
 		debug.SetGCPercent(gcPercent)
+	}
+	if err := set.provideThreads(r); err != nil {
+		return err
 	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)

@@ -1,17 +1,17 @@
 package tcpserver
 
 import (
+	"errors"
 	"runtime"
+	"strconv"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"paperpath/internal/sys"
 )
 
 // The Go runtime creates a thread when all that it has are waiting in system
 // calls, and ends the process if it gets none. To the kernel a thread is a process
-// (RLIMIT_NPROC), and a flood of connections uses those up. So all the threads that
+// (RLIMIT_NPROC, pids.max), and a flood of connections uses those up. So all the threads that
 // can be needed are created at the start, as root if possible, and none ever ends:
 //
 //	two for each processor: one that runs Go code, one that is on its way out of a
@@ -36,10 +36,13 @@ const (
 	employee             // is one: it has the connections inside
 )
 
+// runtimeThreads are those that are not in the account above.
+const runtimeThreads = 2
+
 // provideThreads creates the threads of a server that has this role. Where they
-// would take more than a quarter of what its user may have, it does with one
-// processor.
-func (s *settings) provideThreads(r role) {
+// would take more than a quarter of what there may be, it does with one processor;
+// where there is no room for that, the runtime would die of it.
+func (s *settings) provideThreads(r role) error {
 	processors := runtime.GOMAXPROCS(0)
 	switch r {
 	case boss:
@@ -50,13 +53,21 @@ func (s *settings) provideThreads(r role) {
 		const more = 4
 		processors = min(4*processors, processors+more)
 	}
-	var most unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_NPROC, &most)
-	if err == nil && most.Cur/4 < uint64(s.threads(processors)) {
+	left := room("")
+	if left/4 < uint64(s.threads(processors)) {
 		processors = 1
+		needed := uint64(s.threads(processors) + runtimeThreads)
+		if r == boss {
+			needed *= 2 // the worker's
+		}
+		if has := threadsIn(lines("/proc/self/status")); left+has < needed {
+			return errors.New("unable to start: " + strconv.FormatUint(needed, 10) + " threads are needed, and " +
+				strconv.FormatUint(left+has, 10) + " may be had")
+		}
 	}
 	runtime.GOMAXPROCS(processors) // from now on it stays
 	createThreads(s.threads(processors))
+	return nil
 }
 
 func (s *settings) threads(processors int) int {

@@ -101,7 +101,9 @@ func employ(set *settings, env *proc.Env, files [8]proc.File, l *sockets, term <
 
 // work is what a worker does.
 func work(set *settings, env *proc.Env, files [8]proc.File, argv []string) error {
-	set.provideThreads(employee)
+	if err := set.provideThreads(employee); err != nil {
+		return err
+	}
 	clients := inherited(workerClients)
 	status := -1
 	if sys.Inherits(workerStatus) {
