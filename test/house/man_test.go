@@ -148,7 +148,7 @@ var documents = []string{
 }
 
 // foreign are pages that somebody else installs.
-var foreign = regexp.MustCompile(`^(getent|groupadd|passwd|ps|regex|resolv\.conf|shadow|stty|syslogd|systemctl|systemd|useradd)\.|\.[23]$`)
+var foreign = regexp.MustCompile(`^(cgroups|getent|groupadd|passwd|ps|regex|resolv\.conf|shadow|stty|syslogd|systemctl|systemd|useradd)\.|\.[23]$`)
 
 // reference matches how both sets of macros name another page.
 var reference = regexp.MustCompile(`(?m)^\.(?:Xr|It Xr) (\S+) (\d)|^\.BR (\S+) "?\((\d)\)`)
