@@ -40,11 +40,11 @@ func qmailQueue(_ context.Context, env *proc.Env) (err error) {
 	ignoreSignals()
 	syscall.Umask(0o033)
 	home := layout.Home(env.Vars)
-	queue, err := enter(home)
+	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
+	queue, err := enter(home) // which may change the uid
 	if err != nil {
 		return err
 	}
-	client := Client{UID: os.Getuid(), PID: os.Getpid(), Time: time.Now()}
 	client.By = invokedBy(client.UID)
 	if resident.Asked(env.Args) {
 		return stay(func() (Queue, error) { return enter(home) }, client, env.Files[resident.Descriptor])
@@ -74,7 +74,7 @@ func enter(home string) (q Queue, err error) {
 	if q.Zone, err = dir.DateZone(nil); err != nil { // the system's: the caller's TZ is not to be read
 		return q, proc.Exit(answer.Config)
 	}
-	if os.Chdir("queue") != nil {
+	if os.Chdir("queue") != nil || becomeOwner() != nil {
 		return q, proc.Exit(answer.Queue)
 	}
 	q.FS = fsys.OS{}
@@ -82,6 +82,24 @@ func enter(home string) (q Queue, err error) {
 		return q, proc.Exit(answer.Todo)
 	}
 	return q, nil
+}
+
+// becomeOwner gives up root's rights for those of the queue's owner, whom the
+// other programs expect the message to belong to. Installed setuid, this program
+// has them already. It has not where root calls it in a rootless installation, or
+// where a copy of the files lost the mode; C then queues what is never delivered.
+func becomeOwner() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	mess, err := fsys.OS{}.Stat("mess")
+	if err != nil || mess.UID == 0 {
+		return err
+	}
+	if err := sys.BecomeGroup(int(mess.GID)); err != nil {
+		return err
+	}
+	return sys.BecomeUser(int(mess.UID))
 }
 
 // readExtra reads the recipients that every message gets, from the file by

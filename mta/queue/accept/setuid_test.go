@@ -227,3 +227,46 @@ func whole(t *testing.T, home, by, script string, env ...string) {
 	}
 	t.Logf("%s %.60q: status %d, said %d bytes", script, env, status, len(said))
 }
+
+// Root's messages are the queue's owner's, also where the program is not setuid.
+func TestRootWithoutSetuid(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	home := realHome(t)
+	if err := os.Chmod(home+"/bin/qmail-queue", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	message, envelope := pipeOf(t, "text\n"), pipeOf(t, "Fa@b\x00Tc@d\x00\x00")
+	cmd := exec.Command(home + "/bin/qmail-queue")
+	cmd.Stdin, cmd.Stdout = message, envelope
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(home + "/queue/todo/*")
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	messages, _ := filepath.Glob(home + "/queue/mess/*/*")
+	for _, name := range append(messages, names...) {
+		if info, err := (fsys.OS{}).Stat(name); err != nil || info.UID != owner {
+			t.Errorf("%s: %+v, %v", name, info, err)
+		}
+	}
+	if text, err := os.ReadFile(names[0]); err != nil || !strings.HasPrefix(string(text), "u0\x00p") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// pipeOf returns the reading end of a pipe with a text in it.
+func pipeOf(t *testing.T, text string) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	w.WriteString(text)
+	w.Close()
+	return r
+}
