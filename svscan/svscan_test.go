@@ -301,6 +301,7 @@ func TestSvscanKilled(t *testing.T) {
 	x.start()
 	s, log := x.dirOf("s"), x.dirOf("s/log")
 	x.until("a line in the log", func() bool { return x.read("s/log/out") == "line\n" })
+	x.until("both are said to be up", func() bool { return pid(s) != 0 && pid(log) != 0 })
 	first, logger := pid(s), pid(log)
 	for range 3 {
 		x.svscan.Process.Kill()
