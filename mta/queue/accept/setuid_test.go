@@ -79,17 +79,10 @@ func attack(t *testing.T, home, script string, env ...string) (status int, outpu
 	// The envelope comes on descriptor 3 for the script to move to 1, where a
 	// shell's pipe cannot lead.
 	message := strings.NewReader(secret)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.WriteString(realEnvelope + "\x00")
-	w.Close()
-	defer r.Close()
-	cmd.Stdin, cmd.ExtraFiles = message, []*os.File{r}
+	cmd.Stdin, cmd.ExtraFiles = message, []*os.File{pipeOf(t, realEnvelope+"\x00")}
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	err = cmd.Run()
+	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
 	}

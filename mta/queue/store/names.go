@@ -82,7 +82,10 @@ func FindForm(fs fsys.FS) (Form, error) {
 }
 
 // Todo returns the name that a new message gets in todo.
-func (f Form) Todo(id ID) string { return f.TodoDir(id) + "/" + id.String() }
+func (f Form) Todo(id ID) string { return f.name(id, "todo") }
+
+// Intd returns the name that it gets in intd.
+func (f Form) Intd(id ID) string { return f.name(id, "intd") }
 
 // Todos returns the names that a message may have in todo, the usual one first.
 func (f Form) Todos(id ID) []string { return f.names(id, "todo") }
@@ -90,13 +93,21 @@ func (f Form) Todos(id ID) []string { return f.names(id, "todo") }
 // Intds does so for intd.
 func (f Form) Intds(id ID) []string { return f.names(id, "intd") }
 
-func (f Form) names(id ID, dir string) []string {
-	plain := dir + "/" + id.String()
+func (f Form) name(id ID, dir string) string {
 	if f.BigTodo {
-		return []string{id.split(dir), plain}
+		return id.split(dir)
 	}
-	return []string{plain}
+	return plainName(id, dir)
 }
+
+func (f Form) names(id ID, dir string) []string {
+	if f.BigTodo {
+		return []string{id.split(dir), plainName(id, dir)}
+	}
+	return []string{plainName(id, dir)}
+}
+
+func plainName(id ID, dir string) string { return dir + "/" + id.String() }
 
 // TodoDir returns the directory that a new message's name in todo is in.
 func (f Form) TodoDir(id ID) string {
@@ -133,14 +144,6 @@ func (f Form) InTodo(fs fsys.FS, id ID) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// Intd returns the name that a new message gets in intd.
-func (f Form) Intd(id ID) string {
-	if f.BigTodo {
-		return id.split("intd")
-	}
-	return "intd/" + id.String()
 }
 
 // ParseID reads a file name of the queue. Names with signs, leading zeros or
