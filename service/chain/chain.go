@@ -9,7 +9,6 @@ package chain
 
 import (
 	"io"
-	"path"
 	"strings"
 
 	"paperpath/internal/opt"
@@ -19,7 +18,8 @@ import (
 // refuse complains about an option, in the name that the program was called by
 // (sgetopt.c), before the usage line.
 func refuse(env *proc.Env, options *opt.Set) error {
-	io.WriteString(env.Files[2], path.Base(env.Args[0])+": "+options.Problem()+"\n")
+	name := env.Args[0][strings.LastIndexByte(env.Args[0], '/')+1:]
+	io.WriteString(env.Files[2], name+": "+options.Problem()+"\n")
 	return proc.ErrUsage
 }
 

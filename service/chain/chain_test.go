@@ -166,8 +166,8 @@ func TestUsage(t *testing.T) {
 		{&Setuidgid, "", 100, "setuidgid: usage: setuidgid account child\n"},
 		{&Setuidgid, "root", 100, "setuidgid: usage: setuidgid account child\n"},
 		{&Setuidgid, "no:such prog", 111, "setuidgid: fatal: unknown account no:such\n"},
-		{&Setuser, "root", 100, "setuser: usage: setuser account child\n"},
-		{&Setuser, "no:such prog", 111, "setuser: fatal: unknown account no:such\n"},
+		{&Setuser, "root", 100, "setuser: usage: setuser username program [ arg ... ]\n"},
+		{&Setuser, "no:such prog", 111, "setuser: fatal: unknown username no:such\n"},
 		{&Envuidgid, "root", 100, "envuidgid: usage: envuidgid account child\n"},
 		{&Envuidgid, "no:such prog", 111, "envuidgid: fatal: unknown account no:such\n"},
 		{&Setlock, "-n lock", 100, "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"},
@@ -248,12 +248,14 @@ func TestSetlock(t *testing.T) {
 // The program's own name stands before a complaint about an option, also under
 // another one (sgetopt.c).
 func TestNameOfTheCaller(t *testing.T) {
-	var errs proctest.Buffer
-	env := &proc.Env{Args: []string{"/usr/bin/my-lock", "-q"}}
-	env.Files[2] = &errs
-	status := proc.Run(t.Context(), &Setlock, env)
-	want := "my-lock: illegal option -- q\nsetlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"
-	if status != 100 || errs.String() != want {
-		t.Errorf("status %d, %q", status, errs.String())
+	for argv0, name := range map[string]string{"/usr/bin/my-lock": "my-lock", "": "", "bin/": ""} {
+		var errs proctest.Buffer
+		env := &proc.Env{Args: []string{argv0, "-q"}}
+		env.Files[2] = &errs
+		status := proc.Run(t.Context(), &Setlock, env)
+		want := name + ": illegal option -- q\nsetlock: usage: setlock [ -nNxX ] file program [ arg ... ]\n"
+		if status != 100 || errs.String() != want {
+			t.Errorf("%q: status %d, %q", argv0, status, errs.String())
+		}
 	}
 }

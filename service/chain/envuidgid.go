@@ -15,7 +15,7 @@ func envuidgid(ctx context.Context, env *proc.Env) error {
 	if len(env.Args) < 3 {
 		return proc.ErrUsage
 	}
-	account, err := lookup(env.Args[1])
+	account, err := lookup(env.Args[1], "account")
 	if err != nil {
 		return err
 	}

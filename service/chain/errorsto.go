@@ -25,7 +25,7 @@ func errorsto(ctx context.Context, env *proc.Env) error {
 	}
 	// Not blocking was for the opening: of a fifo that nobody reads.
 	unix.SetNonblock(2, false)
-	env.Next(ctx, env, env.Args[2:])
+	execvp(ctx, env, env.Args[2:])
 	return proc.Exit(proc.StatusTemporary)
 }
 
