@@ -71,9 +71,12 @@ type Ending struct {
 // ErrFormat is the error for a status of the wrong length.
 var ErrFormat = errors.New("bad format")
 
-// Up reports whether the service is what it is wanted for: running, and ready
-// if it is one that says so.
-func (s *Status) Up() bool { return s.PID != 0 && s.Phase != PhaseStarting }
+// Up reports whether the service is what it is wanted for: running, ready if it
+// is one that says so, and not about to end. (One that is told to end before it
+// was ready is stopping, too.)
+func (s *Status) Up() bool {
+	return s.PID != 0 && s.Phase != PhaseStarting && s.Phase != PhaseStopping
+}
 
 // Append appends the bytes of supervise/status.
 func (s *Status) Append(dst []byte) []byte {

@@ -102,12 +102,14 @@ func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until ti
 	}
 	defer w.close()
 	w.until = until
-	// What is down now, and about to be started again, is not down for good
-	// before it has heard that it should be.
-	last := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once}))
-	goDown := g.isDown() && last >= 0 && orders[last] == Down
+	// What is down now may be about to be started: by itself, until it has heard
+	// that it should be down, or because of the order "once".
+	var last byte
+	if i := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once})); i >= 0 && g.isDown() {
+		last = orders[i]
+	}
 	for _, s := range w.services {
-		s.told, s.unheard = true, goDown
+		s.told, s.unheard, s.unstarted = true, last == Down, last == Once && s.first.PID == 0
 		switch err := control(s.dir, s.name, orders); {
 		case errors.Is(err, errNotRunning), errors.Is(err, unix.ENOENT):
 			env.Warn(err) // it may be as it is wanted all the same: down

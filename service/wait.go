@@ -26,7 +26,7 @@ type goal byte
 
 const (
 	goalUp        goal = 'u' // its process runs
-	goalReady     goal = 'U' // and is ready, if it is one that says so
+	goalReady     goal = 'U' // and is ready, if it is one that says so, and was not told to end
 	goalDown      goal = 'd' // its process has ended
 	goalFinished  goal = 'D' // and so has ./finish
 	goalRestarted goal = 'r' // it was down at some instant since the beginning, and is up
@@ -52,7 +52,7 @@ func (g goal) reached(first, last, now *Status) bool {
 	case goalDown:
 		return now.PID == 0 || changed && last.PID != 0
 	case goalFinished:
-		return finished || changed && now.PID > 0
+		return finished || changed && now.PID > 0 && (last.PID != 0 || last.Phase == PhaseFinishing)
 	}
 	if first.PID != 0 && now.Stamp.Equal(first.Stamp) {
 		return false
@@ -87,12 +87,19 @@ type waited struct {
 	first, last Status
 	reached     bool
 	told        bool // it was given orders: a failure from before means nothing
-	unheard     bool // one of them is to go down, and its status does not say so yet
+	unheard     bool // it is to go down, and its status does not say so yet
+	unstarted   bool // it is to run once and be down then, and has not begun yet
 	failed      bool // it is down for good
 }
 
-// noWatchInterval is the time between two looks where the kernel tells nothing.
-const noWatchInterval = 100 * time.Millisecond
+// Where the kernel tells nothing, the pause between two looks is a tenth of the
+// time waited so far, but not less and not more than this. (There are only 128
+// instances of inotify for a user, and whoever has more waiters than that will
+// not want them to do nothing but look.)
+const (
+	leastPause = 100 * time.Millisecond
+	mostPause  = time.Second
+)
 
 // newWait begins to watch services: what happens to them from now on will not
 // be missed. The caller calls close.
@@ -184,10 +191,12 @@ func (s *waited) status() (Status, error) {
 
 // run waits. The error says how it ended, if not well.
 func (w *wait) run() error {
+	began := time.Now()
 	for {
 		wake, timeout := w.until, true
 		if w.watcher == nil {
-			if next := time.Now().Add(noWatchInterval); wake.IsZero() || next.Before(wake) {
+			next := time.Now().Add(min(max(time.Since(began)/10, leastPause), mostPause))
+			if wake.IsZero() || next.Before(wake) {
 				wake, timeout = next, false
 			}
 		}
@@ -271,7 +280,8 @@ func (s *waited) look(g goal) error {
 		return err
 	}
 	s.unheard = s.unheard && now.Want != Down && s.ok != nil
-	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard
+	s.unstarted = s.unstarted && now.Stamp.Equal(s.first.Stamp)
+	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard && !s.unstarted
 	s.failed = !g.isDown() && now.Phase == PhaseFailed && !(s.told && now.Stamp.Equal(s.first.Stamp))
 	if s.ok == nil && !g.isDown() {
 		s.reached = false // whatever runs, nobody supervises it

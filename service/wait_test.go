@@ -19,6 +19,7 @@ func TestReached(t *testing.T) {
 	down := Status{Stamp: at(1), Want: Down}
 	up := Status{Stamp: at(1), PID: 7, Want: Up, Phase: PhaseUp}
 	starting := Status{Stamp: at(1), PID: 7, Want: Up, Phase: PhaseStarting}
+	stopping := Status{Stamp: at(1), PID: 7, Want: Down, Phase: PhaseStopping}
 	finishing := Status{Stamp: at(1), Want: Down, Phase: PhaseFinishing}
 	later := func(s Status) Status { s.Stamp = at(2); return s }
 	once := func(s Status) Status { s.Want = 0; return s }
@@ -31,8 +32,11 @@ func TestReached(t *testing.T) {
 		{"up", up, up, up, "uU"},
 		{"starting", starting, starting, starting, "u"},
 		{"finishing", finishing, finishing, finishing, "d"},
-		{"from down to up", down, down, later(up), "uUdDrR"[:2] + "DrR"},
-		{"from down to starting", down, down, later(starting), "uDr"},
+		{"stopping", stopping, stopping, stopping, "u"},
+		{"from starting to stopping", starting, starting, stopping, "u"},
+		{"from stopping to up", stopping, stopping, later(up), "uUdDrR"},
+		{"from down to up", down, down, later(up), "uUrR"},
+		{"from down to starting", down, down, later(starting), "ur"},
 		{"from starting to up", starting, starting, up, "uU"},
 		{"from up to down", up, up, later(down), "dD"},
 		{"from up to finishing", up, up, later(finishing), "d"},
@@ -328,6 +332,14 @@ func TestSvcWaits(t *testing.T) {
 		{"-t -wd", "t", up, []Status{down, later(up, 3)}, 0},
 		{"-t -w R -T 20000", "t", up, []Status{down, later(up, 3)}, 0},
 		{"-o -wu", "o", down, []Status{later(Status{PID: 7}, 3), later(Status{}, 4)}, 0},
+		// Told to run once, a service that is down goes down after that.
+		{"-o -wd", "o", down, []Status{later(Status{PID: 7}, 3), later(Status{}, 4)}, 0},
+		{"-wD -o", "o", down, []Status{later(Status{Phase: PhaseFinishing}, 4), later(Status{}, 4)}, 0},
+		{"-wD -o -T200", "o", down, []Status{{Stamp: at(2)}, later(Status{PID: 7}, 3)}, 99},
+		{"-wd -o -T200", "o", down, []Status{{Stamp: at(2), Phase: PhaseWaiting}}, 99},
+		{"-wd -o", "o", up, []Status{later(Status{}, 3)}, 0},
+		// What is about to end is not ready.
+		{"-wU -u -T200", "u", Status{Stamp: at(1), PID: 7, Want: Down, Phase: PhaseStopping}, nil, 99},
 		// What failed before is no reason to give up; what fails now is.
 		{"-uwU", "u", failed, []Status{later(up, 3)}, 0},
 		{"-uwU", "u", failed, []Status{later(up, 3), later(failed, 4)}, -1},
@@ -391,6 +403,9 @@ func TestSvcWaitErrors(t *testing.T) {
 	if r := run(&Svc, base, "-uwu", "never"); r.Status != 102 || !strings.HasPrefix(r.Err, "svc: warning: unable to control never: file does not exist\n") {
 		t.Errorf("it was never supervised: %+v", r)
 	}
+	if r := run(&Svc, base, "-owD", "s"); r.Status != 102 || r.Err != warning+"svc: fatal: unable to watch s: supervise not running\n" {
+		t.Errorf("it cannot run once: %+v", r)
+	}
 	if r := run(&Svc, base, "-uwu", "s"); r.Status != 102 || r.Err != warning+"svc: fatal: unable to watch s: supervise not running\n" {
 		t.Errorf("it cannot come up: %+v", r)
 	}
@@ -450,6 +465,8 @@ func TestJSONStates(t *testing.T) {
 	for want, s := range map[string]Status{
 		`"state":"down","up":false,"pid":null`:                      {Stamp: at(1), Want: Down},
 		`"ready":false,"readySince":null,`:                          {Stamp: at(1), PID: 7, Phase: PhaseStarting},
+		`"state":"stopping","up":true,"pid":7,`:                     {Stamp: at(1), PID: 7, Phase: PhaseStopping},
+		`"ready":false,"readySince":"2001-09-09T01:46:41Z"`:         {Stamp: at(1), PID: 7, Phase: PhaseStopping, Ready: at(1)},
 		`"want":"once","normally":"down","exitCode":100,`:           {Stamp: at(1), Last: Ending{Known: true, Code: 100}},
 		`"signal":"64","restarts":4294967295`:                       {Stamp: at(1), Want: Up, Restarts: 1<<32 - 1, Last: Ending{Known: true, Signal: 64}},
 		`"nextStart":"2001-09-09T01:46:49Z","finishPid":8}`:         {Stamp: at(1), Phase: PhaseDelayed, Due: at(9), FinishPID: 8},
