@@ -18,7 +18,7 @@ import (
 type report struct {
 	Name       string `json:"name"`
 	Path       string `json:"path"`
-	Supervised bool   `json:"supervised"`
+	Supervised *bool  `json:"supervised"`      // nil: nobody knows
 	Error      string `json:"error,omitempty"` // instead of all that follows
 	*details
 }
@@ -46,7 +46,10 @@ func svstatJSON(env *proc.Env, names []string) error {
 	var out []byte
 	for _, name := range names {
 		v := examine(env, name)
-		r := report{Name: name, Path: absolute(env, name), Supervised: v.supervised, Error: v.problem}
+		r := report{Name: name, Path: absolute(env, name), Error: v.problem}
+		if !v.hidden {
+			r.Supervised = &v.supervised
+		}
 		if v.problem == "" {
 			r.details = v.details(v.normallyUp, time.Now())
 		}

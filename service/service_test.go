@@ -27,6 +27,9 @@ func TestParseStatus(t *testing.T) {
 	if s.Phase != PhaseUp || !s.Up() {
 		t.Errorf("a running service of C is %v", s.Phase)
 	}
+	if s, err := ParseStatus([]byte(fromC[:17] + "d")); err != nil || s.Phase != PhaseStopping || s.Up() {
+		t.Errorf("a running service of C that is wanted down is %v, %v", s.Phase, err)
+	}
 	if _, err := ParseStatus([]byte(fromC[:17])); err != ErrFormat {
 		t.Errorf("17 bytes: %v", err)
 	}

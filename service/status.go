@@ -130,7 +130,10 @@ func ParseStatus(b []byte) (Status, error) {
 		Want:   b[17],
 	}
 	if len(b) < statusLen {
-		if s.PID != 0 {
+		switch {
+		case s.PID != 0 && s.Want == Down: // it has had its TERM
+			s.Phase = PhaseStopping
+		case s.PID != 0:
 			s.Phase = PhaseUp
 		}
 		return s, nil

@@ -47,6 +47,7 @@ func describe(env *proc.Env, name string, now time.Time) string {
 type view struct {
 	Status
 	supervised bool
+	hidden     bool // it could not be found out whether it is supervised
 	normallyUp bool
 	problem    string // why it is not known how the service is
 }
@@ -54,13 +55,13 @@ type view struct {
 func examine(env *proc.Env, name string) (v view) {
 	dir, err := Open(env, name)
 	if err != nil {
-		v.problem = "unable to chdir: " + strerr.Text(err)
+		v.problem, v.hidden = "unable to chdir: "+strerr.Text(err), err != unix.ENOENT
 		return v
 	}
 	defer dir.Close()
 	down, err := dir.Down()
 	if err != nil {
-		v.problem = "unable to stat down: " + strerr.Text(err)
+		v.problem, v.hidden = "unable to stat down: "+strerr.Text(err), true
 		return v
 	}
 	switch err := dir.OK(); err {
@@ -69,7 +70,7 @@ func examine(env *proc.Env, name string) (v view) {
 		v.problem = errNotRunning.Error()
 		return v
 	default:
-		v.problem = "unable to open supervise/ok: " + strerr.Text(err)
+		v.problem, v.hidden = "unable to open supervise/ok: "+strerr.Text(err), err != unix.ENOENT
 		return v
 	}
 	v.supervised, v.normallyUp = true, !down

@@ -479,6 +479,19 @@ func TestJSONStates(t *testing.T) {
 			t.Errorf("%+v: %s lacks %s", s, r.Out, want)
 		}
 	}
+	// Whether supervise runs is not always to be seen.
+	os.Mkdir(base+"/n", 0o755)
+	os.Symlink("supervise", base+"/n/supervise")
+	os.WriteFile(base+"/file", nil, 0o644)
+	r := run(&Svstat, base, "-j", "n", "file")
+	for _, want := range []string{
+		`"supervised":null,"error":"unable to open supervise/ok: symbolic link loop"}`,
+		`"supervised":null,"error":"unable to chdir: not a directory"}`,
+	} {
+		if !strings.Contains(r.Out, want) {
+			t.Errorf("%s lacks %s", r.Out, want)
+		}
+	}
 	os.Truncate(base+"/s/supervise/status", 3)
 	if r := run(&Svstat, base, "-j", "s"); !strings.Contains(r.Out, `"supervised":true,"error":"unable to read supervise/status: bad format"}`) {
 		t.Errorf("%s", r.Out)
