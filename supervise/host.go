@@ -57,6 +57,7 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 		poll:     poll,
 		signaled: signaled,
 	}
+	provideThreads()
 	fd, err := sys.Signals(append(signals, unix.SIGCHLD)...)
 	if err != nil {
 		return nil, err

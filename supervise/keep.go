@@ -60,7 +60,8 @@ func (h *Host) KeepAll(places []Place) ([]*Keeper, []error) {
 // forked by one may wait for the death of its parent (PR_SET_PDEATHSIG): the
 // runtime ends only threads that a goroutine was locked to.
 func (h *Host) Each(n int, do func(i int)) {
-	if n == 1 || !h.threads {
+	threads := min(n, runtime.GOMAXPROCS(0))
+	if threads == 1 || !h.threads {
 		for i := range n {
 			do(i)
 		}
@@ -68,7 +69,7 @@ func (h *Host) Each(n int, do func(i int)) {
 	}
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
+	for range threads {
 		all.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				do(int(i - 1))

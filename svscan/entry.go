@@ -5,6 +5,7 @@ import (
 
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
+	"paperpath/service"
 	"paperpath/supervise"
 )
 
@@ -112,18 +113,26 @@ func (v *entry) prepare(s *scanner, now time.Time) {
 		return
 	}
 	v.log.close() // it may be another directory than last time
-	dir, err := v.main.dir.Sub("log")
-	if err == nil {
-		if err = s.host.Spare(dir.FD()); err != nil {
-			dir.Close()
-		}
-	}
+	dir, err := v.openLog(s)
 	if err != nil {
 		v.failed = strerr.Unable("switch to", v.log.name, err)
 		v.log.later(now)
 		return
 	}
 	v.log.dir = dir
+}
+
+// openLog opens the logger's directory, if there are descriptors to spare.
+func (v *entry) openLog(s *scanner) (*service.Dir, error) {
+	dir, err := v.main.dir.Sub("log")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.host.Spare(dir.FD()); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 // idle reports whether neither the service nor its logger is supervised.

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"paperpath/internal/child"
 	"paperpath/internal/strerr"
 	"paperpath/service"
 	"paperpath/supervise"
@@ -26,6 +27,7 @@ type guard struct {
 	toldAt  time.Time // and when
 	asked   bool      // it is known whether
 	foreign bool      // another svscan keeps it
+	scarce  bool      // there are no descriptors for it before others have ended
 }
 
 func (g *guard) idle() bool { return g.keeper == nil && !g.elsewhere }
@@ -113,6 +115,7 @@ func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
 	p.TakeOver = true
 	keeper, err := s.host.Keep(p)
 	g.kept(s, now, keeper, err)
+	g.scarce = child.Exhausted(err)
 	return false
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"paperpath/internal/child"
 	"paperpath/service"
 )
 
@@ -28,10 +29,9 @@ func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
 	done = true
 	for _, v := range s.services {
 		done = done && v.stopped
-		for _, g := range []*guard{&v.main, &v.log} {
-			if g.elsewhere || !v.stopped && g.told == readOn {
-				wake = now.Add(stopInterval)
-			}
+		if v.main.elsewhere || v.log.elsewhere || v.main.scarce || v.log.scarce ||
+			!v.stopped && v.log.told == readOn {
+			wake = now.Add(stopInterval)
 		}
 	}
 	return done, wake
@@ -42,11 +42,8 @@ func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
 func (s *scanner) stopSome(now time.Time) (progress bool) {
 	needed := map[string]bool{} // by a service that is not gone yet
 	for _, v := range s.services {
-		if v.after == nil {
-			v.after = []string{}
-			if v.main.dir != nil {
-				v.after = append(v.after, v.main.dir.After()...)
-			}
+		if v.after == nil && v.main.dir != nil {
+			v.after = append([]string{}, v.main.dir.After()...)
 		}
 		if !v.mainGone {
 			for _, name := range v.after {
@@ -74,6 +71,9 @@ const readOn = "cox"
 // stop does the next step for one service and its logger.
 func (v *entry) stop(s *scanner, now time.Time) {
 	if !v.mainGone {
+		if !v.main.reach(s, func() (*service.Dir, error) { return s.open(v.name) }) {
+			return
+		}
 		if !v.main.gone(s, now, v.mainPlace()) {
 			orders := "dx"
 			if s.stopping >= 2 {
@@ -87,6 +87,9 @@ func (v *entry) stop(s *scanner, now time.Time) {
 		}
 	}
 	v.closeWriter()
+	if v.main.dir != nil && !v.log.reach(s, func() (*service.Dir, error) { return v.openLog(s) }) {
+		return
+	}
 	if !v.log.gone(s, now, v.logPlace()) {
 		orders := v.log.told
 		switch {
@@ -102,5 +105,25 @@ func (v *entry) stop(s *scanner, now time.Time) {
 		}
 		v.log.tell(s, now, orders)
 	}
-	v.stopped = v.log.gone(s, now, v.logPlace())
+	if v.stopped = v.log.gone(s, now, v.logPlace()); v.stopped {
+		v.close()
+	}
+}
+
+// reach opens the directory of what was not taken in: a predecessor that could
+// have more descriptors may have left it running. It reports false if there are
+// none to spare before others have given theirs back.
+func (g *guard) reach(s *scanner, open func() (*service.Dir, error)) bool {
+	g.scarce = false
+	if g.dir != nil {
+		return true
+	}
+	dir, err := open()
+	switch {
+	case err == nil:
+		g.dir = dir
+	case child.Exhausted(err):
+		g.scarce = slices.ContainsFunc(s.services, func(v *entry) bool { return v.main.dir != nil })
+	}
+	return !g.scarce
 }

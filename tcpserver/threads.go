@@ -66,7 +66,7 @@ func (s *settings) provideThreads(r role) error {
 		}
 	}
 	runtime.GOMAXPROCS(processors) // from now on it stays
-	createThreads(s.threads(processors))
+	sys.CreateThreads(s.threads(processors))
 	return nil
 }
 
@@ -80,22 +80,6 @@ func (s *settings) threads(processors int) int {
 		n += waitingThreads
 	}
 	return n
-}
-
-// createThreads makes the runtime have n threads at least: for a moment as many
-// goroutines have one each.
-func createThreads(n int) {
-	var all, over sync.WaitGroup
-	all.Add(n)
-	for range n {
-		over.Go(func() {
-			runtime.LockOSThread()
-			all.Done()
-			all.Wait()
-			runtime.UnlockOSThread()
-		})
-	}
-	over.Wait()
 }
 
 // oneByOne is a descriptor to which the programs inside write in turn. Where

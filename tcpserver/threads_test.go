@@ -64,12 +64,3 @@ func TestProcessesExhausted(t *testing.T) {
 		}
 	}
 }
-
-func TestCreateThreads(t *testing.T) {
-	self := os.Getpid()
-	n := count(t, self, "task") + 3
-	createThreads(n)
-	if got := count(t, self, "task"); got < n {
-		t.Errorf("%d threads, not %d", got, n)
-	}
-}
