@@ -102,14 +102,21 @@ func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until ti
 	}
 	defer w.close()
 	w.until = until
-	// What is down now may be about to be started: by itself, until it has heard
-	// that it should be down, or because of the order "once".
+	// What is down now is not down for good before it has heard that it should
+	// be; nor before it has run, if it is to run once. And what is up now and is
+	// told to end is not what is waited for.
 	var last byte
-	if i := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once})); i >= 0 && g.isDown() {
+	if i := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once})); i >= 0 {
 		last = orders[i]
 	}
+	ends := bytes.ContainsAny(orders, string([]byte{Down, Kill}))
 	for _, s := range w.services {
-		s.told, s.unheard, s.unstarted = true, last == Down, last == Once && s.first.PID == 0
+		s.told = true
+		if g.isDown() {
+			s.unheard, s.coming = last == Down, last == Once && s.first.PID == 0
+		} else {
+			s.coming = ends && s.first.PID != 0
+		}
 		switch err := control(s.dir, s.name, orders); {
 		case errors.Is(err, errNotRunning), errors.Is(err, unix.ENOENT):
 			env.Warn(err) // it may be as it is wanted all the same: down

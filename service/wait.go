@@ -88,7 +88,7 @@ type waited struct {
 	reached     bool
 	told        bool // it was given orders: a failure from before means nothing
 	unheard     bool // it is to go down, and its status does not say so yet
-	unstarted   bool // it is to run once and be down then, and has not begun yet
+	coming      bool // its orders make it begin or end, which has not happened yet
 	failed      bool // it is down for good
 }
 
@@ -280,8 +280,8 @@ func (s *waited) look(g goal) error {
 		return err
 	}
 	s.unheard = s.unheard && now.Want != Down && s.ok != nil
-	s.unstarted = s.unstarted && now.Stamp.Equal(s.first.Stamp)
-	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard && !s.unstarted
+	s.coming = s.coming && now.Stamp.Equal(s.first.Stamp)
+	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard && !s.coming
 	s.failed = !g.isDown() && now.Phase == PhaseFailed && !(s.told && now.Stamp.Equal(s.first.Stamp))
 	if s.ok == nil && !g.isDown() {
 		s.reached = false // whatever runs, nobody supervises it

@@ -338,6 +338,13 @@ func TestSvcWaits(t *testing.T) {
 		{"-wD -o -T200", "o", down, []Status{{Stamp: at(2)}, later(Status{PID: 7}, 3)}, 99},
 		{"-wd -o -T200", "o", down, []Status{{Stamp: at(2), Phase: PhaseWaiting}}, 99},
 		{"-wd -o", "o", up, []Status{later(Status{}, 3)}, 0},
+		// What is told to end is not what is waited for to be up.
+		{"-du -wU", "du", up, []Status{up, {Stamp: at(1), PID: 7, Want: Up, Phase: PhaseStopping}, down, later(up, 3)}, 0},
+		{"-du -wu", "du", up, []Status{later(up, 3)}, 0},
+		{"-kwu -T200", "k", up, nil, 99},
+		{"-dwu -T200", "d", up, []Status{down}, 99},
+		{"-duwu", "du", down, []Status{later(up, 3)}, 0},
+		{"-twU", "t", up, nil, 0},
 		// What is about to end is not ready.
 		{"-wU -u -T200", "u", Status{Stamp: at(1), PID: 7, Want: Down, Phase: PhaseStopping}, nil, 99},
 		// What failed before is no reason to give up; what fails now is.
