@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,12 +37,6 @@ type Siblings interface {
 	After(name string) []string
 }
 
-// To the kernel the parent of a process is the thread that forked it: tools list
-// children by thread, and a service that wants a signal at its parent's death
-// (PR_SET_PDEATHSIG) means the thread's. So the loop, which runs in main's
-// goroutine, keeps to the thread that lives as long as the process.
-func init() { runtime.LockOSThread() }
-
 // NewHost returns a Host without services. signaled is called for each of the
 // signals; poll says how often to look at siblings that this Host does not keep.
 func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func(unix.Signal), signals ...unix.Signal) (*Host, error) {
@@ -60,6 +53,9 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 	provideThreads()
 	fd, err := sys.Signals(append(signals, unix.SIGCHLD)...)
 	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(int(fd.Fd()), true); err != nil {
 		return nil, err
 	}
 	if h.home, err = sys.Open(".", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
@@ -138,7 +134,7 @@ func (h *Host) Turn(until time.Time) {
 // signals sees what came.
 func (h *Host) signals(fd *sys.FD) {
 	var b [64]byte
-	n, _ := fd.Read(b[:])
+	n, _ := fd.TryRead(b[:])
 	for _, sig := range b[:n] {
 		if unix.Signal(sig) == unix.SIGCHLD {
 			h.reap()

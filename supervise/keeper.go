@@ -68,9 +68,9 @@ func (k *Keeper) End(letters string) {
 func (k *Keeper) orders() {
 	// What one turn may hold: a writer that never stops has no more.
 	var b [512]byte
-	n, err := k.owner.Control().Read(b[:])
+	n, err := k.owner.Control().TryRead(b[:])
 	if err != nil {
-		return
+		return // EAGAIN: somebody else has read it
 	}
 	letters := b[:n]
 	if k.ending {

@@ -14,6 +14,11 @@ import (
 // It is epoll(7), level-triggered: what a handler leaves unread it is called for
 // again, after everybody else had his turn. So nobody who writes without end
 // keeps the others from being heard.
+//
+// No handler may block, because all services, signals and orders wait while it
+// runs. That a descriptor was readable is no promise that it still is: other
+// processes may read the same fifo or pipe. So handlers read descriptors that
+// are non-blocking, with TryRead, and take EAGAIN for an answer.
 type Loop struct {
 	epoll    *sys.FD
 	handlers map[int32]handler
@@ -59,13 +64,7 @@ func (l *Loop) Remove(fd *sys.FD) {
 // Wait waits until something is readable, and calls the handlers, or until the
 // time until has come; the zero time never comes.
 func (l *Loop) Wait(until time.Time) error {
-	ms := -1
-	if !until.IsZero() {
-		// Rounded up: waking a millisecond early would spin.
-		left := (time.Until(until) + time.Millisecond - 1) / time.Millisecond
-		ms = int(min(max(left, 0), 1<<30))
-	}
-	n, err := unix.EpollWait(int(l.epoll.Fd()), l.events[:], ms)
+	n, err := unix.EpollWait(int(l.epoll.Fd()), l.events[:], sys.Milliseconds(until))
 	if err == unix.EINTR {
 		return nil
 	}

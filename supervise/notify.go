@@ -20,7 +20,10 @@ import (
 // newline reads the pipe of notification-fd. What else comes is thrown away.
 func (k *Keeper) newline() {
 	var b [512]byte
-	n, err := k.ready.Read(b[:])
+	n, err := k.ready.TryRead(b[:])
+	if err == unix.EAGAIN {
+		return
+	}
 	ready := bytes.IndexByte(b[:n], '\n') >= 0
 	if ready || err != nil {
 		k.closeReady()

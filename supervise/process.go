@@ -62,8 +62,13 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 			files = append(files, ^uintptr(0))
 		}
 		files[r.NotifyFD] = l.end.Fd()
-		// Without the loop it would be starting for ever.
-		if err = k.host.loop.Add(k.ready, k.newline); err != nil {
+		// Only this end: what the service writes to blocks as any pipe does.
+		err = unix.SetNonblock(int(k.ready.Fd()), true)
+		if err == nil {
+			// Without the loop it would be starting for ever.
+			err = k.host.loop.Add(k.ready, k.newline)
+		}
+		if err != nil {
 			l.end.Close()
 			k.closeReady()
 			return 0, k.scarce(err)

@@ -42,13 +42,18 @@ func notify(address, text string) error {
 // started starts a service of which the directory has some files.
 func started(t *testing.T, files map[string]string) *running {
 	t.Helper()
+	return startIn(t, serviceDir(t, files))
+}
+
+func serviceDir(t *testing.T, files map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return startIn(t, dir)
+	return dir
 }
 
 func (x *running) read(name string) string {
