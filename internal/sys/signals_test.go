@@ -2,6 +2,7 @@ package sys
 
 import (
 	"os"
+	"os/signal"
 	"testing"
 	"time"
 
@@ -38,5 +39,27 @@ func TestSignals(t *testing.T) {
 	}
 	if seen[byte(unix.SIGUSR1)] > 2000 || seen[byte(unix.SIGUSR2)] != 1 {
 		t.Errorf("%v", seen)
+	}
+}
+
+// What is asked for after DefaultSignals comes, and does not end the process.
+func TestNotifyAfterDefaultSignals(t *testing.T) {
+	DefaultSignals()
+	defer func() {
+		for sig, action := range runtimes {
+			exchange(sig, &action, nil)
+		}
+		clear(runtimes)
+	}()
+	for _, sig := range []unix.Signal{unix.SIGALRM, unix.SIGQUIT, unix.SIGTERM} {
+		c := make(chan os.Signal, 1)
+		Notify(c, sig)
+		unix.Kill(os.Getpid(), sig)
+		select {
+		case <-c:
+		case <-time.After(20 * time.Second):
+			t.Errorf("no %v", sig)
+		}
+		signal.Stop(c)
 	}
 }

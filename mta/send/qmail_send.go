@@ -33,7 +33,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -125,9 +124,9 @@ func runSend(_ context.Context, env *proc.Env) error {
 // watchSignals has each of the three signals that mean something come at least
 // once after it was last sent, however many come at a time.
 func watchSignals(signals chan<- os.Signal) {
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGALRM, syscall.SIGHUP} {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGALRM, syscall.SIGHUP} {
 		one := make(chan os.Signal, 1)
-		signal.Notify(one, sig)
+		sys.Notify(one, sig)
 		go func() {
 			for sig := range one {
 				signals <- sig

@@ -15,6 +15,7 @@ import (
 
 // Main runs p as this process and does not return.
 func Main(p *proc.Program) {
+	sys.DefaultSignals()
 	// What the Go runtime itself cannot go on from (no descriptor for its
 	// poller, no thread) ends with status 2, and qmail-rspawn and qmail-lspawn
 	// take an unknown status for a permanent failure: mail would bounce. A
