@@ -36,14 +36,18 @@ func TestTai64nlocal(t *testing.T) {
 		{"Nonsense/Zone", "@4000000037c219bf2ef02e94 mark\n", "1999-08-24 04:04:05.787492500 mark\n"},
 		// Rules need no zone database.
 		{"PST8PDT,M4.1.0,M10.5.0", "@4000000037c219bf2ef02e94 mark\n", "1999-08-23 21:04:05.787492500 mark\n"},
-		{"<+0330>-3:30", "@4000000037c219bf2ef02e94", "1999-08-24 07:34:05.787492500"},
+		{"<+0330>-3:30", "@4000000037c219bf2ef02e94 ", "1999-08-24 07:34:05.787492500 "},
 		{"CET-1CEST,M3.5.0,M10.5.0/3", "@400000006721f0f50b2d05dc x", "2024-10-30 09:40:11.187499996 x"},
 		{"UTC", "plain @4000000037c219bf2ef02e94\n\n", "plain @4000000037c219bf2ef02e94\n\n"},
 		// Digits beyond the eight of a nanosecond push the seconds out.
 		{"UTC", "@400000006721f0f5ffffffff a\n", "2024-10-30 08:40:11.4294967295 a\n"},
 		{"UTC", "@40000000000000000000000a hi", "1969-12-31 23:59:50.000000010 hi"},
 		// No time at all: the original crashed.
-		{"UTC", "@ hi\n@4000 x\n@\n@zz\n@400000006721f0f50b2d05dc111 hi\n@40", "@ hi\n@4000 x\n@\n@zz\n@400000006721f0f50b2d05dc111 hi\n@40"},
+		{"UTC", "@ hi\n@4000 x\n@\n@zz\n@400000006721f0f50b2d05dc111 hi\n", "@ hi\n@4000 x\n@\n@zz\n@400000006721f0f50b2d05dc111 hi\n"},
+		// What the input ends in: a label that nothing follows is dropped, as in C.
+		{"UTC", "a\n@4000000037c219bf2ef02e94", "a\n"},
+		{"UTC", "a\n@40", "a\n"},
+		{"UTC", "a\n@", "a\n"},
 		{"UTC", "@4000000037C219BF2EF02E94 capitals\n", "@4000000037C219BF2EF02E94 capitals\n"},
 		{"UTC", "@" + strings.Repeat("0", 5000) + "\n", "@" + strings.Repeat("0", 5000) + "\n"},
 	} {

@@ -19,11 +19,9 @@ func tai64nlocal(_ context.Context, env *proc.Env) error {
 	if fd, ok := proc.Descriptor(env.Files[1]); ok && sys.IsTerminal(fd) {
 		edit = func(dst, src []byte) []byte { return tame(c.convert(dst, src)) }
 	}
-	if err := filter(env, edit); err != nil {
-		return silent(err)
-	}
-	// A label that the input ends in is still held back.
-	return write(env, c.flush(nil))
+	// A label that the input ends in is dropped: the original, too, waits for
+	// what follows a label before it prints it.
+	return silent(filter(env, edit))
 }
 
 // tame takes the control bytes out of lines for a terminal: what is in a log

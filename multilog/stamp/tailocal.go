@@ -58,7 +58,7 @@ func (c *seconds) flush(dst []byte) []byte {
 	n := len(dst)
 	dst, ok := c.calendar.append(dst, c.number)
 	// More digits than these overflow: no time of anybody's.
-	if len(c.digits) > len(strconv.Itoa(1<<62)) || !ok {
+	if len(bytes.TrimLeft(c.digits, "0")) > len(strconv.Itoa(1<<62)) || !ok {
 		dst = append(dst[:n], c.digits...)
 	}
 	c.number, c.digits = 0, c.digits[:0]
