@@ -232,7 +232,10 @@ func (w *wait) sleep(wake time.Time) (changed bool, err error) {
 		changed = changed || ready[i]
 	}
 	if w.watcher != nil {
-		w.watcher.Changes() // all are looked at, whatever it was
+		// All are looked at, whatever it was. If they are many, more of them are
+		// about to change, and the next look may as well see that.
+		time.Sleep(time.Duration(len(w.services)-1) * 50 * time.Microsecond)
+		w.watcher.Changes()
 	}
 	return changed, nil
 }
