@@ -48,6 +48,7 @@ type Rules struct {
 var DefaultRules = Rules{DownSignal: unix.SIGTERM, FinishWithin: 5 * time.Second}
 
 const (
+	minNotifyFD = 3 // 0 to 2 are the service's input, output and messages
 	maxNotifyFD = 1023
 	maxAfter    = 64 << 10 // bytes
 )
@@ -68,7 +69,7 @@ func (d *Dir) Rules(warn func(error)) Rules {
 	}
 	read("notification-fd", func(s string) bool {
 		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > maxNotifyFD {
+		if err != nil || n < minNotifyFD || n > maxNotifyFD {
 			return false
 		}
 		r.NotifyFD = n
@@ -156,6 +157,9 @@ func (d *Dir) After() []string { return d.after(func(error) {}) }
 
 func (d *Dir) after(warn func(error)) []string {
 	names, err := d.names()
+	if err == unix.EFBIG {
+		err = errors.New("too long")
+	}
 	if err != nil {
 		warn(strerr.Unable("use", "after", err))
 		return nil
@@ -170,17 +174,27 @@ func (d *Dir) after(warn func(error)) []string {
 	})
 }
 
+// names reads the names in "after", a directory or a file; EFBIG if that is longer
+// than any list of services.
 func (d *Dir) names() (names []string, err error) {
 	dir, err := sys.OpenAt(d.at(), "after", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	switch err {
 	case nil:
 		defer dir.Close()
-		buf := make([]byte, maxAfter) // what does not fit is too much
-		n, err := unix.ReadDirent(int(dir.Fd()), buf)
-		if err != nil {
-			return nil, err
+		var buf [8192]byte
+		for read := 0; ; {
+			n, err := unix.ReadDirent(int(dir.Fd()), buf[:])
+			if err != nil {
+				return nil, err
+			}
+			if n == 0 {
+				break
+			}
+			if read += n; read > maxAfter {
+				return nil, unix.EFBIG
+			}
+			_, _, names = unix.ParseDirent(buf[:n], -1, names)
 		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, nil)
 		slices.Sort(names)
 		return slices.DeleteFunc(names, func(s string) bool { return s[0] == '.' }), nil
 	case unix.ENOTDIR:
@@ -189,7 +203,10 @@ func (d *Dir) names() (names []string, err error) {
 	default:
 		return nil, err
 	}
-	text, _, err := d.read("after", maxAfter)
+	text, _, err := d.read("after", maxAfter+1)
+	if len(text) > maxAfter {
+		return nil, unix.EFBIG
+	}
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			names = append(names, line)

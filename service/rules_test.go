@@ -1,9 +1,11 @@
 package service
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +58,9 @@ func TestRules(t *testing.T) {
 		{files: map[string]string{"finish": ""}, want: rules(func(*Rules) {})},
 		{files: map[string]string{"notification-fd": "3\n"}, want: rules(func(r *Rules) { r.NotifyFD = 3 })},
 		{files: map[string]string{"notification-fd": "0\n"}, want: rules(func(*Rules) {}), warns: "unable to use notification-fd: not understood"},
+		// Descriptors 1 and 2 carry what the service prints.
+		{files: map[string]string{"notification-fd": "2\n"}, want: rules(func(*Rules) {}), warns: "unable to use notification-fd: not understood"},
+		{files: map[string]string{"notification-fd": "1023"}, want: rules(func(r *Rules) { r.NotifyFD = 1023 })},
 		{files: map[string]string{"notification-fd": "1024"}, want: rules(func(*Rules) {}), warns: "unable to use notification-fd: not understood"},
 		{files: map[string]string{"notification-socket": ""}, want: rules(func(r *Rules) { r.NotifySocket = true })},
 		{files: map[string]string{"down-signal": " int \n"}, want: rules(func(r *Rules) { r.DownSignal = unix.SIGINT })},
@@ -84,6 +89,38 @@ func TestRules(t *testing.T) {
 		}
 		if len(warned) == 0 != (c.warns == "") || len(warned) > 0 && warned[0] != c.warns {
 			t.Errorf("%v: warns %q, want %q", c.files, warned, c.warns)
+		}
+	}
+}
+
+// A list of any length is read whole, or refused.
+func TestRulesOfLongAfter(t *testing.T) {
+	numbered := func(n int) (names []string) {
+		for i := range n {
+			names = append(names, fmt.Sprintf("service-%05d", i))
+		}
+		return names
+	}
+	for n, warns := range map[int]string{1000: "", 5000: "unable to use after: too long"} {
+		names := numbered(n)
+		file := files(t, map[string]string{"after": strings.Join(names, "\n")})
+		dir := files(t, map[string]string{"after/": ""})
+		for _, name := range names {
+			fd, err := unix.Openat(dir.at(), "after/"+name, unix.O_CREAT|unix.O_WRONLY, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+		}
+		if warns != "" {
+			names = nil
+		}
+		for kind, d := range map[string]*Dir{"file": file, "directory": dir} {
+			warned := ""
+			got := d.Rules(func(err error) { warned = err.Error() })
+			if !slices.Equal(got.After, names) || warned != warns {
+				t.Errorf("%s of %d names: %d read, warning %q, want %q", kind, n, len(got.After), warned, warns)
+			}
 		}
 	}
 }
