@@ -16,7 +16,7 @@ import (
 
 // page is what doc/containers.md shows.
 type page struct {
-	files    map[string]string // a line "`NAME`: …" and the block after it
+	files    map[string]string // a line "`two/NAME`: …" and the block after it
 	listed   []string          // where it lists them
 	commands []string          // that it runs in the container, with docker exec
 }
@@ -44,7 +44,7 @@ func readPage(t *testing.T) page {
 		case fileLine.MatchString(line):
 			name = fileLine.FindStringSubmatch(line)[1]
 		case listLine.MatchString(line):
-			p.listed = append(p.listed, strings.TrimSpace(line))
+			p.listed = append(p.listed, listLine.FindStringSubmatch(line)[1])
 		case execLine.MatchString(line):
 			p.commands = append(p.commands, execLine.FindStringSubmatch(line)[1])
 		}
@@ -53,8 +53,8 @@ func readPage(t *testing.T) page {
 }
 
 var (
-	fileLine = regexp.MustCompile("^`([^`]+)`:")
-	listLine = regexp.MustCompile(`^    (Dockerfile|service/\S+)\n$`)
+	fileLine = regexp.MustCompile("^`two/([^`]+)`:")
+	listLine = regexp.MustCompile(`^    two/(\S+)\n$`)
 	execLine = regexp.MustCompile(`^    docker exec two (.*)\n$`)
 )
 
@@ -97,7 +97,7 @@ func build(t *testing.T, dockerfile string) (i image) {
 				i.programs = append(i.programs, m[1])
 			}
 		case "COPY":
-			if !slices.Contains([]string{". .", "--from=build /out/ /command/", "--chmod=755 service/ /service/"}, rest) {
+			if !slices.Contains([]string{". .", "--from=build /out/ /command/", "--chmod=755 two/service/ /service/"}, rest) {
 				t.Errorf("unknown: %s", line)
 			}
 		case "ENV":
@@ -130,6 +130,13 @@ func TestContainersPage(t *testing.T) {
 			t.Errorf("%s is listed and not shown", name)
 		}
 	}
+	// What else the tree has where the page puts its files is in the image, too.
+	there, _ := os.ReadDir(filepath.Join(bin.Root(t), "two/service"))
+	for _, entry := range there {
+		if p.files["service/"+entry.Name()+"/run"] == "" {
+			t.Errorf("the image has a service %s that is not on the page", entry.Name())
+		}
+	}
 	i := build(t, p.files["Dockerfile"])
 	for name, user := range map[string]int{"its user": i.user, "root": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +147,7 @@ func TestContainersPage(t *testing.T) {
 				c.install(program)
 			}
 			for name, text := range p.files {
-				if name != "Dockerfile" {
+				if strings.HasPrefix(name, "service/") {
 					c.write(name, text, 0o755)
 				}
 			}
