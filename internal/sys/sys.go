@@ -3,6 +3,7 @@ package sys
 import (
 	"os"
 	"os/signal"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +20,46 @@ func IgnoreSIGPIPE() { signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) }
 
 // CloseOnExecFrom marks every descriptor from n on, so that no child inherits
 // what it is not given by name.
-func CloseOnExecFrom(n uint) { unix.CloseRange(n, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) }
+func CloseOnExecFrom(n uint) {
+	if unix.CloseRange(n, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	// Linux before 5.11, or a seccomp profile that refuses the call.
+	for _, fd := range descriptors() {
+		if fd >= int(n) {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// descriptors returns the open descriptors of this process, and perhaps others.
+func descriptors() (fds []int) {
+	dir, err := Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		// Without /proc all that there can be, if that can be done in a moment.
+		var limit unix.Rlimit
+		unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+		for fd := range min(limit.Cur, 1<<16) {
+			fds = append(fds, int(fd))
+		}
+		return fds
+	}
+	defer dir.Close()
+	var names []string
+	for buf := make([]byte, 8192); ; {
+		n, err := unix.ReadDirent(int(dir.Fd()), buf)
+		if err != nil || n == 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
 
 // Inherits reports whether children inherit descriptor fd unasked. If so at the
 // start of a program, it is the caller's: whatever this process has opened
