@@ -310,6 +310,56 @@ func TestKillNine(t *testing.T) {
 	}
 }
 
+// TERM comes before the next multilog has read anything, and a line is there
+// that the killed one had begun: its end is still waited for.
+func TestTermAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	needJournal(t, dir)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	start := func() *exec.Cmd {
+		cmd := exec.Command(filepath.Join(bin.Dir(t), "multilog"), "./log")
+		cmd.Dir, cmd.Stdin = dir, in
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill() })
+		return cmd
+	}
+	current := func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "log/current"))
+		return string(text)
+	}
+	killed := start()
+	out.WriteString("whole\nhal")
+	waitFor(t, func() bool { return current() == "whole\n" })
+	killed.Process.Kill()
+	killed.Wait()
+	next := start()
+	waitFor(t, func() bool {
+		old, _ := filepath.Glob(filepath.Join(dir, "log/@*.u"))
+		_, err := os.Stat(filepath.Join(dir, "log/current"))
+		return len(old) == 1 && err == nil
+	})
+	next.Process.Signal(syscall.SIGTERM)
+	time.Sleep(50 * time.Millisecond) // for it to end too early
+	out.WriteString("f\nlater\n")
+	if err := next.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := current(); got != "half\n" {
+		t.Errorf("current is %q", got)
+	}
+	left := make([]byte, 100)
+	if n, _ := in.Read(left); string(left[:n]) != "later\n" {
+		t.Errorf("it left %q", left[:n])
+	}
+}
+
 // numbered returns line n, of up to 5000 bytes.
 func numbered(n int) string {
 	length := n * 7919 % 100

@@ -43,6 +43,7 @@ func run(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return err
 	}
+	in.midLine = b.begin < b.end || s.inTail // of what a killed multilog left
 	for {
 		n, what := in.read(b.room())
 		if what != bytesCame && b.check(s) {

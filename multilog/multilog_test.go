@@ -1,6 +1,7 @@
 package multilog
 
 import (
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -171,36 +172,67 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// The directory may be renamed while it is written.
+// The directory may be renamed while it is written, also when a processor is to
+// be run in it.
 func TestRenamedDirectory(t *testing.T) {
-	dir := t.TempDir()
+	for _, script := range [][]string{{"s4096", "./log"}, {"s4096", "!pwd; cat", "./log"}} {
+		dir := t.TempDir()
+		in, out, err := sys.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan proctest.Result)
+		go func() {
+			done <- proctest.Run(&Multilog, proctest.Case{
+				Args: script, Dir: dir, Files: map[int]proc.File{0: in},
+			})
+		}()
+		out.Write([]byte("first\n"))
+		waitFor(t, func() bool {
+			text, _ := os.ReadFile(filepath.Join(dir, "log", "current"))
+			return string(text) == "first\n"
+		})
+		moved := filepath.Join(dir, "moved")
+		if err := os.Rename(filepath.Join(dir, "log"), moved); err != nil {
+			t.Fatal(err)
+		}
+		out.Write([]byte(filled(3000) + "\nlast\n"))
+		out.Close()
+		var r proctest.Result
+		select {
+		case r = <-done:
+		case <-time.After(20 * time.Second):
+			t.Fatal("it does not end")
+		}
+		if r.Status != 0 || r.Err != "" {
+			t.Errorf("status %d, %q", r.Status, r.Err)
+		}
+		old, _ := filepath.Glob(filepath.Join(moved, "@*.s"))
+		text, _ := os.ReadFile(filepath.Join(moved, "current"))
+		if len(old) != 1 || string(text) != "last\n" {
+			t.Fatalf("%v, current %q", old, text)
+		}
+		if text, _ := os.ReadFile(old[0]); len(script) == 3 && !strings.HasPrefix(string(text), moved+"\nfirst\n") {
+			t.Errorf("the old log begins with %.80q", text)
+		}
+	}
+}
+
+// What is descriptor 3 of multilog is the processor's.
+func TestProcessorInheritsDescriptor(t *testing.T) {
 	in, out, err := sys.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan proctest.Result)
-	go func() {
-		done <- proctest.Run(&Multilog, proctest.Case{
-			Args: []string{"s4096", "./log"}, Dir: dir, Files: map[int]proc.File{0: in},
-		})
-	}()
-	out.Write([]byte("first\n"))
-	waitFor(t, func() bool {
-		text, _ := os.ReadFile(filepath.Join(dir, "log", "current"))
-		return string(text) == "first\n"
+	defer in.Close()
+	r := proctest.Run(&Multilog, proctest.Case{
+		Args: []string{"s4096", "!echo said >&3; cat", "./log"}, Dir: t.TempDir(),
+		In: filled(3000) + "\nlast\n", Files: map[int]proc.File{3: out},
 	})
-	if err := os.Rename(filepath.Join(dir, "log"), filepath.Join(dir, "moved")); err != nil {
-		t.Fatal(err)
-	}
-	out.Write([]byte(filled(3000) + "\nlast\n"))
 	out.Close()
-	if r := <-done; r.Status != 0 || r.Err != "" {
-		t.Errorf("status %d, %q", r.Status, r.Err)
-	}
-	old, _ := filepath.Glob(filepath.Join(dir, "moved", "@*.s"))
-	text, _ := os.ReadFile(filepath.Join(dir, "moved", "current"))
-	if len(old) != 1 || string(text) != "last\n" {
-		t.Errorf("%v, current %q", old, text)
+	text, _ := io.ReadAll(in)
+	if r.Status != 0 || r.Err != "" || string(text) != "said\n" {
+		t.Errorf("status %d, %q, descriptor 3 got %q", r.Status, r.Err, text)
 	}
 }
 

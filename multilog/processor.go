@@ -2,6 +2,7 @@ package multilog
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"paperpath/internal/child"
@@ -66,8 +67,10 @@ func (l *log) runProcessor() bool {
 	}
 	status, err := l.start(l, files[0], files[1], files[2], files[3])
 	switch {
-	case err != nil:
+	case child.Exhausted(err):
 		l.pause("unable to fork for processor in "+l.name, err)
+	case err != nil:
+		l.pause("unable to run /bin/sh for processor in "+l.name, err)
 	case status.Crashed():
 		l.pause("processor crashed in "+l.name, nil)
 	case status.Code() != 0:
@@ -82,16 +85,36 @@ func (l *log) runProcessor() bool {
 // program that feeds us may be waiting for it.
 const slowProcessor = time.Minute
 
+// workingDir returns a name of the log's directory that is good until done is
+// called: the open directory's own where /proc tells it, since somebody may have
+// renamed the directory or one above it.
+func (l *log) workingDir() (name string, done func()) {
+	dir, err := l.fs.Open(".", fsys.RDONLY, 0)
+	if err != nil {
+		return l.path, func() {}
+	}
+	if fd, ok := dir.(interface{ Fd() uintptr }); ok {
+		name = "/proc/self/fd/" + strconv.Itoa(int(fd.Fd()))
+	}
+	if _, err := (fsys.OS{}).Stat(name); err != nil {
+		name = l.path
+	}
+	return name, func() { dir.Close() }
+}
+
 func startProcessor(env *proc.Env) starter {
 	return func(l *log, previous, processed, state, newstate fsys.File) (child.Status, error) {
 		fd := func(f fsys.File) int { return int(f.(interface{ Fd() uintptr }).Fd()) }
 		stderr, _ := proc.Descriptor(env.Files[2])
+		inherited, _ := proc.Descriptor(env.Files[3])
+		dir, done := l.workingDir()
+		defer done()
 		p, err := child.Start(&child.Command{
 			Argv:  []string{"sh", "-c", *l.processor},
 			Path:  "/bin/sh",
 			Vars:  env.Vars,
-			Dir:   l.path,
-			Files: []int{fd(previous), fd(processed), stderr, -1, fd(state), fd(newstate)},
+			Dir:   dir,
+			Files: []int{fd(previous), fd(processed), stderr, inherited, fd(state), fd(newstate)},
 		})
 		if err != nil {
 			return 0, err
