@@ -131,14 +131,16 @@ func (d *Dir) OK() error {
 }
 
 // Locked reports whether a supervise holds the lock, which it does from before
-// it can be spoken to until it is gone. (The lock is taken for an instant.)
+// it can be spoken to until it is gone. (The lock is shared for an instant: so two
+// who ask do not disturb each other. A supervise that begins just then may have to
+// try twice.)
 func (d *Dir) Locked() bool {
 	fd, err := sys.OpenAt(d.at(), d.file("lock"), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
 	defer fd.Close()
-	return sys.Lock(int(fd.Fd()), false) == unix.EWOULDBLOCK
+	return unix.Flock(int(fd.Fd()), unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
 }
 
 // LockID returns device and inode of the file that the lock is on.
@@ -147,6 +149,32 @@ func (d *Dir) LockID() (dev, ino uint64, err error) {
 	err = unix.Fstatat(d.at(), d.file("lock"), &st, 0)
 	return uint64(st.Dev), st.Ino, err
 }
+
+// Several is what Writer returns if there is not one user only.
+const Several = -1
+
+// Writer returns the user who can have written supervise/status: this process's
+// own, or another one to whom the file or the directory supervise belongs.
+func (d *Dir) Writer() (uid int, err error) {
+	var dir, file unix.Stat_t
+	if err = unix.Fstatat(d.at(), d.files, &dir, 0); err == nil {
+		err = unix.Fstatat(d.at(), d.file("status"), &file, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	self := os.Geteuid()
+	switch {
+	case err != nil:
+		return Several, err
+	case file.Mode&unix.S_IFMT != unix.S_IFREG, (file.Mode|dir.Mode)&othersWrite != 0:
+		return Several, nil
+	case int(dir.Uid) == self, dir.Uid == file.Uid:
+		return int(file.Uid), nil
+	case int(file.Uid) == self: // of the old files he may have put any in this place
+		return int(dir.Uid), nil
+	}
+	return Several, nil
+}
+
+const othersWrite = 0o022
 
 // Down reports whether the file "down" exists.
 func (d *Dir) Down() (bool, error) { return d.exists("down") }

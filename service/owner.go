@@ -1,10 +1,12 @@
 package service
 
 import (
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"paperpath/internal/procfs"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 )
@@ -24,14 +26,17 @@ type Owner struct {
 // what messages call the directory. The service does not look supervised to svok
 // until Ready.
 func (d *Dir) Acquire(name string) (*Owner, error) {
-	if err := d.makeDir(); err != nil {
+	made, err := d.makeDir()
+	if err != nil {
 		return nil, err
 	}
 	o := &Owner{dir: d, name: name}
-	var err error
 	o.lock, err = d.openFile("lock", unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT, 0o600)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = sys.Lock(int(o.lock.Fd()), false)
+	case err == unix.ENOENT && made != nil:
+		err = made
 	}
 	if err != nil {
 		o.Close()
@@ -68,23 +73,24 @@ func (o *Owner) Ready() (err error) {
 }
 
 // makeDir makes the directory supervise. A link that leads nowhere gets its
-// goal made: that is how Debian keeps the files outside /etc.
-func (d *Dir) makeDir() error {
+// goal made: that is how Debian keeps the files outside /etc. made tells why it
+// could not be made, which is of interest if it is not there.
+func (d *Dir) makeDir() (made, err error) {
 	if filepath.IsAbs(d.base) {
 		unix.Mkdir(d.base, 0o755)
 	}
-	if unix.Mkdirat(d.at(), d.files, 0o700) == nil {
-		return nil
+	if made = unix.Mkdirat(d.at(), d.files, 0o700); made == nil {
+		return nil, nil
 	}
 	var goal [unix.PathMax]byte
 	n, err := unix.Readlinkat(d.at(), d.files, goal[:])
 	switch {
 	case err == nil:
-		unix.Mkdirat(d.at(), string(goal[:n]), 0o700)
+		made = unix.Mkdirat(d.at(), string(goal[:n]), 0o700)
 	case err != unix.ENOENT && err != unix.EINVAL:
-		return strerr.Unable("readlink", "./supervise", err)
+		return made, strerr.Unable("readlink", "./supervise", err)
 	}
-	return nil // whatever is wrong, opening the lock will tell
+	return made, nil
 }
 
 // openFile follows no link: the directory may be given to a user who is to control
@@ -105,6 +111,25 @@ func (d *Dir) openFIFO(name string, flags int) (*sys.FD, error) {
 	return fd, nil
 }
 
+// openNew opens a file to write over it. One that somebody else may write to, or
+// that has another name, too, gives way to a new one.
+func (d *Dir) openNew(name string) (*sys.FD, error) {
+	fd, err := d.openFile(name, unix.O_WRONLY|unix.O_CREAT, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if unix.Fstat(int(fd.Fd()), &st) == nil && int(st.Uid) == os.Geteuid() && st.Nlink == 1 &&
+		st.Mode&(unix.S_IFMT|othersWrite) == unix.S_IFREG {
+		return fd, nil
+	}
+	fd.Close()
+	if err := unix.Unlinkat(d.at(), d.file(name), 0); err != nil {
+		return nil, err
+	}
+	return d.openFile(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
+}
+
 // Control returns the fifo that orders come from.
 func (o *Owner) Control() *sys.FD { return o.control }
 
@@ -118,8 +143,9 @@ func (o *Owner) Control() *sys.FD { return o.control }
 // cannot do that, it is a rename. So who opened the file and reads it only after
 // two more changes may read a status that is not published yet, or half of one.
 func (o *Owner) Announce(s Status) error {
+	s.Boot = procfs.ThisBoot()
 	file := o.name + "/supervise/status.new"
-	fd, err := o.dir.openFile("status.new", unix.O_WRONLY|unix.O_CREAT, 0o644)
+	fd, err := o.dir.openNew("status.new")
 	if err != nil {
 		return strerr.Unable("open", file, err)
 	}

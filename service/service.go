@@ -20,21 +20,25 @@
 // The label is the instant at which pid last changed; pid 0 is down. That much
 // daemontools has, and its svstat reads no further. What follows is ours:
 //
-//	 18 19 20 21    24           36           48       52       56         64       72
-//	+--+--+--+-----+------------+------------+--------+--------+----------+--------+
-//	|ph|ex|c | 0   | ready      | due        | starts | finish | log pipe | forked |
-//	+--+--+--+-----+------------+------------+--------+--------+----------+--------+
-//	                TAI64N       TAI64N       little-endian
+//	 18 19 20 21 22   24           36           48       52       56         64       72     80     88
+//	+--+--+--+--+----+------------+------------+--------+--------+----------+--------+------+------+
+//	|ph|ex|c |t | 0  | ready      | due        | starts | finish | log pipe | forked | boot | init |
+//	+--+--+--+--+----+------------+------------+--------+--------+----------+--------+------+------+
+//	                  TAI64N       TAI64N       little-endian
 //
 //	ph        the phase (Phase); 0 to 5 as daemontools-encore numbers them
 //	ex, c     how run ended last: 0 it has not, or nobody knows;
 //	          1 with exit code c; 2 by signal c
+//	t         2: supervise was told to exit; 1: it was not; 0: boot and init are not
+//	          there (an earlier version wrote this)
 //	ready     when the service said that it is ready; zero: it has not
 //	due       when run is started next; zero: not before something happens
 //	starts    how often run was started again because it had ended
 //	finish    the process of ./finish, 0 if it does not run
 //	log pipe  the inode of the pipe to the logger, 0 if there is none
-//	forked    when pid was forked, in nanoseconds since the system booted
+//	forked    when pid, or finish, was forked, in nanoseconds since the system booted
+//	boot      the first 8 bytes of the kernel's boot_id; zero: it is not known
+//	init      when process 1 began, in nanoseconds since the system booted
 //
 // # Elsewhere
 //

@@ -2,12 +2,15 @@ package service
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/procfs"
 )
 
 // A status that supervise of daemontools 0.76 wrote: up, pid 12326, wanted up.
@@ -48,6 +51,7 @@ func TestStatus(t *testing.T) {
 		{Stamp: time.Unix(1, 2), Want: Up, Phase: PhaseDelayed, Due: time.Unix(5, 6), Restarts: 1<<32 - 1, Last: Ending{Known: true, Code: 255}},
 		{Stamp: time.Unix(1, 2), Want: Down, Phase: PhaseFinishing, FinishPID: 8, Last: Ending{Known: true, Signal: 9}},
 		{Stamp: time.Unix(1, 2), Phase: PhaseFailed, Last: Ending{Known: true}},
+		{Stamp: time.Unix(1, 2), Want: Down, Exit: true, Boot: procfs.Boot{ID: 1<<63 + 6, Init: time.Minute}},
 	} {
 		b := s.Append(nil)
 		if got, err := ParseStatus(b); err != nil || got != s || len(b) != statusLen {
@@ -56,6 +60,147 @@ func TestStatus(t *testing.T) {
 	}
 	if got := Phase(2).String() + Phase(200).String() + PhaseDown.String(); got != "unknownunknowndown" {
 		t.Error(got)
+	}
+}
+
+// An earlier version wrote 72 bytes, over a longer file if there was one.
+func TestStatusOfEarlierVersion(t *testing.T) {
+	s := Status{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, LogPipe: 5, Forked: time.Hour}
+	with := s
+	with.Boot, with.Exit = procfs.Boot{ID: 8, Init: 9}, true
+	short := with.Append(nil)
+	short[21] = 0
+	for _, b := range [][]byte{short[:bootlessLen], short} {
+		if got, err := ParseStatus(b); err != nil || got != s {
+			t.Errorf("%d bytes: %+v, %v", len(b), got, err)
+		}
+	}
+}
+
+// Whose word a status is.
+func TestWriter(t *testing.T) {
+	self, other := os.Geteuid(), 65534
+	for _, c := range []struct {
+		what              string
+		dir, file         int
+		dirMode, fileMode os.FileMode
+		want              int
+	}{
+		{"nobody else's", self, self, 0o700, 0o644, self},
+		{"readable for all", self, self, 0o755, 0o644, self},
+		{"the file is somebody's", self, other, 0o755, 0o644, other},
+		{"the directory is somebody's", other, self, 0o700, 0o644, other},
+		{"both are", other, other, 0o700, 0o644, other},
+		{"of two others", other, other - 1, 0o700, 0o644, Several},
+		{"a group's", self, self, 0o770, 0o644, Several},
+		{"everybody's", self, self, 0o700, 0o646, Several},
+	} {
+		if os.Geteuid() != 0 && (c.dir != self || c.file != self) {
+			continue // only root can make it so
+		}
+		base, _ := supervised(t)
+		dir := base + "/s/supervise"
+		os.Chmod(dir, c.dirMode)
+		os.Chmod(dir+"/status", c.fileMode)
+		os.Chown(dir+"/status", c.file, -1)
+		os.Chown(dir, c.dir, -1)
+		d, err := Open(&proc.Env{Dir: base}, "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if got, err := d.Writer(); err != nil || got != c.want {
+			t.Errorf("%s: %d, %v; want %d", c.what, got, err, c.want)
+		}
+	}
+}
+
+// Files change places: who was given the status once must not have it for ever.
+func TestStatusIsTakenBack(t *testing.T) {
+	base, owner := supervised(t)
+	dir := base + "/s/supervise/"
+	other := base + "/other"
+	for what, give := range map[string]func() error{
+		"for all to write":      func() error { return os.Chmod(dir+"status", 0o666) },
+		"with a name elsewhere": func() error { return os.Link(dir+"status", other) },
+		"a user's": func() error {
+			if os.Geteuid() != 0 {
+				return nil
+			}
+			return os.Chown(dir+"status", 65534, -1)
+		},
+	} {
+		if err := give(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := owner.Announce(Status{Stamp: time.Now(), PID: 4711, Want: Up}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st, err := os.Stat(dir + "status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sys := st.Sys().(*syscall.Stat_t); st.Mode().Perm()&0o022 != 0 || sys.Nlink != 1 || int(sys.Uid) != os.Geteuid() {
+			t.Errorf("%s: mode %o, %d names, user %d", what, st.Mode(), sys.Nlink, sys.Uid)
+		}
+	}
+}
+
+// Two may ask at the same time whether it is locked.
+func TestLocked(t *testing.T) {
+	base, owner := supervised(t)
+	d, err := Open(&proc.Env{Dir: base}, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if !d.Locked() {
+		t.Error("not locked")
+	}
+	owner.Close()
+	asking, err := os.Open(base + "/s/supervise/lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asking.Close()
+	if err := syscall.Flock(int(asking.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	if d.Locked() {
+		t.Error("who asks is taken for a supervise")
+	}
+}
+
+// Why supervise/ could not be made is what is said.
+func TestNoRoomForSupervise(t *testing.T) {
+	base := t.TempDir()
+	if err := os.Mkdir(base+"/s", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(strings.Repeat("x", 256), base+"/s/supervise"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(&proc.Env{Dir: base}, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Acquire("s"); err == nil || !strings.HasPrefix(err.Error(), "unable to acquire s/supervise/lock: ") {
+		t.Error(err)
+	}
+	// A link to a directory that nobody may make.
+	os.Remove(base + "/s/supervise")
+	if err := os.Symlink("/sys/none", base+"/s/supervise"); err != nil {
+		t.Fatal(err)
+	}
+	made := syscall.Mkdir("/sys/none", 0o700)
+	if made == nil || made == syscall.ENOENT {
+		t.Skip("no directory at hand for which mkdir has an error of its own: ", made)
+	}
+	if _, err := d.Acquire("s"); !errors.Is(err, made) {
+		t.Errorf("%v, want %v", err, made)
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"time"
 
+	"paperpath/internal/procfs"
 	"paperpath/internal/tai"
 )
 
 const (
-	classicLen = 18 // what C daemontools writes, and the least that can be read
-	statusLen  = 72
+	classicLen  = 18 // what C daemontools writes, and the least that can be read
+	bootlessLen = 72 // what earlier versions of this house wrote
+	statusLen   = 88
 )
 
 // Status is what supervise/status tells.
@@ -34,7 +36,19 @@ type Status struct {
 	// not known. With PhaseStarting and no PID it is a start that was about to
 	// be made.
 	Forked time.Duration
+
+	// Exit: it was told to exit. What it is wanted for is no business of the next
+	// supervisor then.
+	Exit bool
+	Boot procfs.Boot // when all this was so; zero: not known. Announce sets it.
 }
+
+// What byte 21 says. Versions that did not know the boot have written 0; should
+// one of them write over a longer file, what is behind its status is not its own.
+const (
+	toldNothing = 1
+	toldToExit  = 2
+)
 
 // Phase says where a service is between down and up.
 type Phase byte
@@ -95,13 +109,19 @@ func (s *Status) Append(dst []byte) []byte {
 	default:
 		dst = append(dst, 1, byte(s.Last.Code))
 	}
-	dst = append(dst, 0, 0, 0)
+	told := byte(toldNothing)
+	if s.Exit {
+		told = toldToExit
+	}
+	dst = append(dst, told, 0, 0)
 	dst = appendTime(dst, s.Ready)
 	dst = appendTime(dst, s.Due)
 	dst = binary.LittleEndian.AppendUint32(dst, s.Restarts)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(s.FinishPID))
 	dst = binary.LittleEndian.AppendUint64(dst, s.LogPipe)
-	return binary.LittleEndian.AppendUint64(dst, uint64(s.Forked))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Forked))
+	dst = binary.LittleEndian.AppendUint64(dst, s.Boot.ID)
+	return binary.LittleEndian.AppendUint64(dst, uint64(s.Boot.Init))
 }
 
 func appendLabel(dst []byte, t time.Time) []byte {
@@ -129,7 +149,7 @@ func ParseStatus(b []byte) (Status, error) {
 		Paused: b[16] != 0,
 		Want:   b[17],
 	}
-	if len(b) < statusLen {
+	if len(b) < bootlessLen {
 		switch {
 		case s.PID != 0 && s.Want == Down: // it has had its TERM
 			s.Phase = PhaseStopping
@@ -151,6 +171,11 @@ func ParseStatus(b []byte) (Status, error) {
 	s.FinishPID = int(binary.LittleEndian.Uint32(b[52:]))
 	s.LogPipe = binary.LittleEndian.Uint64(b[56:])
 	s.Forked = time.Duration(binary.LittleEndian.Uint64(b[64:]))
+	if len(b) >= statusLen && b[21] != 0 {
+		s.Exit = b[21] == toldToExit
+		s.Boot.ID = binary.LittleEndian.Uint64(b[72:])
+		s.Boot.Init = time.Duration(binary.LittleEndian.Uint64(b[80:]))
+	}
 	return s, nil
 }
 

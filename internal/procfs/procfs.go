@@ -1,0 +1,227 @@
+// Package procfs reads what proc(5) tells of processes, and opens pipes of other
+// processes through it.
+//
+//	/proc/PID/stat        "PID (name) STATE PARENT … THREADS 0 START …", 22 fields and more
+//	/proc/PID/status      "Uid:\tREAL\tEFFECTIVE\tSAVED\t…"
+//	/proc/PID/comm        the name and a newline
+//	/proc/PID/cwd         a link to the current directory
+//	/proc/PID/fd/N        a link to what is open as descriptor N: "pipe:[INODE]"
+//
+// All of it may change between two looks, and the links are followed with the
+// rights of who follows them: what a process without rights has open must never
+// be opened by that name (see OpenPipe).
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/fsys"
+	"paperpath/internal/sys"
+)
+
+// Stat is what /proc/PID/stat says of a process.
+type Stat struct {
+	Zombie bool // all of it: of a process whose first thread has ended the others may go on
+	Parent int
+	Began  time.Duration // since the system booted, to a hundredth of a second
+
+	headless bool // the first thread has ended, others have not
+}
+
+// Tick is the unit in which the kernel tells start times: USER_HZ is 100 on
+// every system that Go runs on.
+const Tick = time.Second / 100
+
+var errFormat = errors.New("unknown format of /proc")
+
+func file(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+func read(pid int, name string) ([]byte, error) {
+	return fsys.ReadFile(fsys.OS{}, file(pid, name), 16<<10)
+}
+
+// Read reads /proc/PID/stat; Gone tells whether the error means that there is no
+// such process.
+//
+// While a thread other than the first (in Go that is any) executes a program, the
+// process seems to be without its first thread, and to have neither descriptors
+// nor a directory. That is over in a moment.
+func Read(pid int) (s Stat, err error) {
+	for range 20 {
+		b, err := read(pid, "stat")
+		if err != nil {
+			return Stat{}, err
+		}
+		if s, err = parseStat(b); err != nil || !s.headless {
+			return s, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return s, nil
+}
+
+// Gone reports whether err, of a look at a process, means that there is none with
+// that number, or none that this process may see.
+func Gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
+
+// parseStat reads the line of /proc/PID/stat. The name may hold anything,
+// parentheses too.
+func parseStat(b []byte) (s Stat, err error) {
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 20 {
+		return s, errFormat
+	}
+	ended, threads := fields[0][0] == 'Z' || fields[0][0] == 'X', string(fields[17])
+	s.headless = ended && threads != "0" && threads != "1"
+	s.Zombie = ended && !s.headless
+	s.Parent, err = strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return s, errFormat
+	}
+	ticks, err := strconv.ParseUint(string(fields[19]), 10, 63)
+	if err != nil || ticks > uint64(1<<63-1)/uint64(Tick) {
+		return s, errFormat
+	}
+	s.Began = time.Duration(ticks) * Tick
+	return s, nil
+}
+
+// UIDs are the user IDs that a process runs with.
+type UIDs struct{ Real, Effective, Saved int }
+
+// ReadUIDs reads them from /proc/PID/status.
+func ReadUIDs(pid int) (UIDs, error) {
+	b, err := read(pid, "status")
+	if err != nil {
+		return UIDs{}, err
+	}
+	return parseUIDs(b)
+}
+
+func parseUIDs(b []byte) (u UIDs, err error) {
+	for line := range bytes.Lines(b) {
+		list, ok := bytes.CutPrefix(line, []byte("Uid:"))
+		if !ok {
+			continue
+		}
+		fields := bytes.Fields(list)
+		if len(fields) < 3 {
+			break
+		}
+		for i, id := range []*int{&u.Real, &u.Effective, &u.Saved} {
+			if *id, err = strconv.Atoi(string(fields[i])); err != nil {
+				return UIDs{}, errFormat
+			}
+		}
+		return u, nil
+	}
+	return UIDs{}, errFormat
+}
+
+// Name returns the name of a process, which it may have given itself; "" if there
+// is none.
+func Name(pid int) string {
+	b, err := read(pid, "comm")
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSuffix(b, []byte("\n")))
+}
+
+// Dir returns device and inode of the current directory of a process.
+func Dir(pid int) (dev, ino uint64, err error) {
+	var st unix.Stat_t
+	err = unix.Stat(file(pid, "cwd"), &st)
+	return uint64(st.Dev), st.Ino, err
+}
+
+// Processes returns the numbers of all processes.
+func Processes() ([]int, error) { return numbers("/proc") }
+
+// Descriptors returns the numbers of the open descriptors of a process.
+func Descriptors(pid int) ([]int, error) { return numbers(file(pid, "fd")) }
+
+func numbers(dir string) ([]int, error) {
+	names, err := fsys.OS{}.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err == nil {
+			found = append(found, n)
+		}
+	}
+	return found, nil
+}
+
+// Descriptor returns what descriptor fd of a process leads to, and what
+// /proc/PID/fdinfo tells of it.
+func Descriptor(pid, fd int) (dev, ino uint64, info []byte, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(file(pid, "fd/"+strconv.Itoa(fd)), &st); err != nil {
+		return 0, 0, nil, err
+	}
+	info, err = read(pid, "fdinfo/"+strconv.Itoa(fd))
+	return uint64(st.Dev), st.Ino, info, err
+}
+
+// Pipe returns the inode of the pipe that descriptor fd of a process is.
+func Pipe(pid, fd int) (inode uint64, ok bool) {
+	goal, err := os.Readlink(file(pid, "fd/"+strconv.Itoa(fd)))
+	if err != nil {
+		return 0, false
+	}
+	return parsePipe(goal)
+}
+
+func parsePipe(goal string) (inode uint64, ok bool) {
+	const before, after = "pipe:[", "]"
+	if len(goal) < len(before)+len(after) || goal[:len(before)] != before || goal[len(goal)-1:] != after {
+		return 0, false
+	}
+	inode, err := strconv.ParseUint(goal[len(before):len(goal)-1], 10, 64)
+	return inode, err == nil
+}
+
+// ErrNotPipe is the error for a descriptor that is something else.
+var ErrNotPipe = errors.New("not a pipe")
+
+// OpenPipe gets hold of the pipe that descriptor fd of a process is, and returns
+// its inode. Reopen opens the ends of it.
+//
+// The process can put another file in its place at any time, one that it may not
+// open itself, and what is opened by the name under /proc is opened with the
+// rights of this process. So the name is followed once, by an open(2) that opens
+// nothing (O_PATH); what came of it is looked at, and nobody can change that.
+func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
+	pipe, err = sys.Open(file(pid, "fd/"+strconv.Itoa(fd)), unix.O_PATH, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if err = unix.Fstat(int(pipe.Fd()), &st); err == nil {
+		err = unix.Fstatfs(int(pipe.Fd()), &fs)
+	}
+	// A fifo in a file system is none that a supervisor made.
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFIFO || fs.Type != unix.PIPEFS_MAGIC) {
+		err = ErrNotPipe
+	}
+	if err != nil {
+		pipe.Close()
+		return nil, 0, err
+	}
+	return pipe, st.Ino, nil
+}
+
+// Reopen opens what an O_PATH descriptor of this process holds.
+func Reopen(held *sys.FD, flags int) (*sys.FD, error) {
+	return sys.Open("/proc/self/fd/"+strconv.Itoa(int(held.Fd())), flags, 0)
+}
