@@ -48,7 +48,7 @@ type Rules struct {
 var DefaultRules = Rules{DownSignal: unix.SIGTERM, FinishWithin: 5 * time.Second}
 
 const (
-	minNotifyFD = 3 // 0 to 2 are the service's input, output and messages
+	minNotifyFD = 1 // programs of s6 tell on their output that they are ready
 	maxNotifyFD = 1023
 	maxAfter    = 64 << 10 // bytes
 )
