@@ -26,7 +26,7 @@ func supervise(_ context.Context, env *proc.Env) error {
 	name := env.Args[1]
 	sys.CloseOnExecFrom(3) // a service gets 0, 1 and 2
 	sys.IgnoreSIGPIPE()    // a log that went away must not end the supervision
-	env.Files[2] = &Heard{File: env.Files[2], Name: env.Name}
+	env.Files[2] = NewDropWriter(env.Files[2], env.Name)
 	runtime.GOMAXPROCS(1) // fewer threads: there may be hundreds of supervises
 
 	parent, err := sys.Open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0)

@@ -5,40 +5,75 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/proc"
+	"paperpath/internal/sys"
 )
 
-// Heard is descriptor 2 of a process that has something better to do than to wait
-// for whoever reads it: a log that hangs must not hang the services. What cannot
-// be written at once is lost; how much, is said as soon as it can be.
-type Heard struct {
+// DropWriter is standard error for a process that must never wait for its log: a
+// log that hangs must not hang the services. A message that cannot be written at
+// once is dropped; how many were is reported as soon as something can be.
+type DropWriter struct {
 	proc.File
-	Name string // of the program
 
-	mu   sync.Mutex
-	lost int
+	program string
+	out     proc.File // what is written to
+
+	mu      sync.Mutex
+	dropped int
+}
+
+// NewDropWriter returns a DropWriter to f for the program of that name.
+func NewDropWriter(f proc.File, program string) *DropWriter {
+	w := &DropWriter{File: f, program: program, out: f}
+	if own, err := nonblocking(f); err == nil {
+		w.out = own
+	}
+	return w
+}
+
+// nonblocking opens the pipe or terminal that f is once more, without blocking.
+//
+// A deadline for f itself leaves a gap: the services have f as their descriptor 2,
+// and may fill the pipe between the poll(2) that found room and the write(2). Nor
+// may f be made non-blocking, for they share that. Other kinds of files have no
+// such gap (a socket), or no readers that could be slow (a regular file).
+func nonblocking(f proc.File) (*sys.FD, error) {
+	n, ok := proc.Descriptor(f)
+	if !ok {
+		return nil, unix.EBADF
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(n, &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFIFO && !sys.IsTerminal(n) {
+		return nil, unix.ENOTSUP
+	}
+	return sys.Open("/proc/self/fd/"+strconv.Itoa(n), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 }
 
 // Write writes all of b, at once or not at all, and never fails.
-func (h *Heard) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.lost > 0 {
-		if !h.write([]byte(h.Name + ": warning: " + strconv.Itoa(h.lost) + " messages were lost, nobody read them\n")) {
-			h.lost++
+func (w *DropWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dropped > 0 {
+		if !w.write([]byte(w.program + ": warning: " + strconv.Itoa(w.dropped) + " messages were lost, nobody read them\n")) {
+			w.dropped++
 			return len(b), nil
 		}
-		h.lost = 0
+		w.dropped = 0
 	}
-	if !h.write(b) {
-		h.lost++
+	if !w.write(b) {
+		w.dropped++
 	}
 	return len(b), nil
 }
 
-func (h *Heard) write(b []byte) bool {
-	h.SetWriteDeadline(time.Now())
-	n, err := h.File.Write(b)
-	h.SetWriteDeadline(time.Time{})
+func (w *DropWriter) write(b []byte) bool {
+	w.out.SetWriteDeadline(time.Now())
+	n, err := w.out.Write(b)
+	w.out.SetWriteDeadline(time.Time{})
 	return n > 0 || err == nil
 }

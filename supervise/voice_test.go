@@ -1,24 +1,32 @@
 package supervise
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/sys"
 )
 
-func TestHeard(t *testing.T) {
+func pipe(t *testing.T) (r, w *sys.FD) {
+	t.Helper()
 	r, w, err := sys.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	defer w.Close()
-	h := &Heard{File: w, Name: "supervise"}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+func TestDropWriter(t *testing.T) {
+	r, w := pipe(t)
+	d := NewDropWriter(w, "supervise")
 	line := strings.Repeat("x", 999) + "\n"
 	for range 200 { // far more than a pipe holds
-		if n, err := h.Write([]byte(line)); n != len(line) || err != nil {
+		if n, err := d.Write([]byte(line)); n != len(line) || err != nil {
 			t.Fatal(n, err)
 		}
 	}
@@ -32,11 +40,44 @@ func TestHeard(t *testing.T) {
 	if held == 0 || got != strings.Repeat(line, held) {
 		t.Fatalf("%d bytes, %d lines: not whole ones", n, held)
 	}
-	h.Write([]byte("again\n"))
+	d.Write([]byte("again\n"))
 	if n, err = r.Read(b); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := string(b[:n]), "supervise: warning: "+strconv.Itoa(200-held)+" messages were lost, nobody read them\nagain\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Services that fill the pipe between the look whether there is room and the
+// write do not make it block; and they themselves go on blocking when it is full.
+func TestDropWriterNeverBlocks(t *testing.T) {
+	r, w := pipe(t)
+	d := NewDropWriter(w, "supervise")
+	for fd, want := range map[*sys.FD]int{w: 0, d.out.(*sys.FD): unix.O_NONBLOCK} {
+		if flags, err := unix.FcntlInt(fd.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != want {
+			t.Errorf("flags of descriptor %d: %#x, %v; want %#x", fd.Fd(), flags, err, want)
+		}
+	}
+	r.Close()
+	if n, err := d.Write([]byte("x\n")); n != 2 || err != nil {
+		t.Errorf("without a reader: %d, %v", n, err)
+	}
+}
+
+// A file is written to by way of the descriptor that is shared: its offset is, too.
+func TestDropWriterToFile(t *testing.T) {
+	name := t.TempDir() + "/log"
+	fd, err := sys.Open(name, unix.O_WRONLY|unix.O_CREAT, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fd.Close()
+	d := NewDropWriter(fd, "supervise")
+	d.Write([]byte("one\n"))
+	fd.Write([]byte("two\n"))
+	d.Write([]byte("three\n"))
+	if b, err := os.ReadFile(name); err != nil || string(b) != "one\ntwo\nthree\n" {
+		t.Errorf("%q, %v", b, err)
 	}
 }

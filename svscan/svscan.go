@@ -41,7 +41,7 @@ const interval = 5 * time.Second
 func svscan(_ context.Context, env *proc.Env) error {
 	sys.CloseOnExecFrom(3)
 	sys.IgnoreSIGPIPE()
-	env.Files[2] = &supervise.Heard{File: env.Files[2], Name: env.Name}
+	env.Files[2] = supervise.NewDropWriter(env.Files[2], env.Name)
 	if len(env.Args) > 1 {
 		if err := os.Chdir(env.Args[1]); err != nil {
 			return strerr.Unable("chdir to", env.Args[1], err)
