@@ -11,6 +11,7 @@ import (
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
 	"paperpath/internal/strerr"
+	"paperpath/internal/watch"
 	"paperpath/service"
 	"paperpath/supervise"
 )
@@ -26,6 +27,7 @@ type scanner struct {
 	byID     map[id]*entry
 	byName   map[string]*entry
 	warned   map[string]time.Time
+	watcher  *watch.Watcher // nil: nothing tells of changes of the directory
 
 	nextScan, lastScan time.Time
 	scanTook           time.Duration

@@ -20,6 +20,7 @@ package svscan
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,26 +62,25 @@ func svscan(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return strerr.Unable("create", "pipe", err)
 	}
-	s.watch()
-	for !s.turn() {
+	for {
+		done, wake := s.step(time.Now())
+		if done {
+			return nil
+		}
+		s.host.Turn(wake)
 	}
-	return nil
 }
 
-// turn does what is due, then waits until something happens. It reports whether
-// all is over.
-func (s *scanner) turn() (done bool) {
-	now := time.Now()
-	var wake time.Time
+// step does what is due. It reports whether all is over, and else when there is
+// something to do again even if nothing happens.
+func (s *scanner) step(now time.Time) (done bool, wake time.Time) {
 	if s.stopping > 0 {
-		if done, wake = s.stop(now); done {
-			return true
-		}
-	} else {
-		wake = s.keep(now)
+		return s.stop(now)
 	}
-	s.host.Turn(wake)
-	return false
+	if s.watcher == nil && !now.Before(s.nextScan) {
+		s.watch()
+	}
+	return false, s.keep(now)
 }
 
 // signal obeys a signal.
@@ -93,20 +93,40 @@ func (s *scanner) signal(sig unix.Signal) {
 	}
 }
 
-// watch has changes of the directory told. Without inotify they are noticed at
-// the next look.
+// watch asks the kernel to report changes of the directory. If it cannot (other
+// programs have all of the user's inotify instances, say) they are noticed by the
+// regular scans, each of which is preceded by another attempt. So nothing falls
+// between the watch and the scan.
 func (s *scanner) watch() {
 	w, err := watch.New()
 	if err == nil {
 		if err = w.Add("."); err == nil {
-			err = s.host.Loop().Add(w.FD(), func() {
-				w.Changes()
-				s.look()
-			})
+			err = s.host.Loop().Add(w.FD(), s.changed)
+		}
+		if err != nil {
+			w.Close()
 		}
 	}
 	if err != nil {
 		s.warn(strerr.Unable("watch", "directory", err))
+		return
+	}
+	s.watcher = w
+}
+
+// changed has the directory scanned after a change. If nothing more will be
+// reported the scan brings a new watch.
+func (s *scanner) changed() {
+	changes, _ := s.watcher.Changes()
+	ended := s.watcher.Ended()
+	// A directory that is renamed is not watched any longer.
+	if ended || slices.Contains(changes, watch.Change{Dir: "."}) {
+		s.host.Loop().Remove(s.watcher.FD())
+		s.watcher.Close()
+		s.watcher = nil
+	}
+	if !ended { // what fails at once must not be tried all the time
+		s.look()
 	}
 }
 

@@ -3,6 +3,7 @@
 //
 //	kernel ──inotify──> fsnotify ──> pending {directory, name} ──> Changes
 //	                                    └── one byte in a pipe ──> FD: readable
+//	      if reading fails: the end of the pipe ──> FD: readable for good, Ended
 //
 // What it tells is a reason to look, never the truth itself: several changes of
 // a name count as one, a name may be back by the time it is read about, and
@@ -47,6 +48,7 @@ type Watcher struct {
 	pending map[Change]bool
 	lost    bool
 	told    bool // a byte is in the pipe
+	ended   bool // nothing comes any more
 }
 
 // New returns a Watcher that watches nothing yet. The error is the kernel's:
@@ -65,6 +67,7 @@ func New() (*Watcher, error) {
 		events.Close()
 		return nil, err
 	}
+	unix.SetNonblock(int(r.Fd()), true) // Changes does not wait
 	x := &Watcher{
 		events:  events,
 		r:       r,
@@ -146,7 +149,7 @@ func (x *Watcher) Changes() (changes []Change, lost bool) {
 	defer x.mu.Unlock()
 	if x.told {
 		var b [1]byte
-		x.r.Read(b[:])
+		x.r.TryRead(b[:])
 		x.told = false
 	}
 	for c := range x.pending {
@@ -157,6 +160,14 @@ func (x *Watcher) Changes() (changes []Change, lost bool) {
 	return changes, lost
 }
 
+// Ended reports whether the watching has come to its end by itself: the kernel's
+// events could not be read. FD stays readable. Another Watcher may do better.
+func (x *Watcher) Ended() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.ended
+}
+
 // Close ends the watching. Nothing of it is left when it returns.
 func (x *Watcher) Close() error {
 	err := x.events.Close()
@@ -164,13 +175,12 @@ func (x *Watcher) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.r.Close()
-	x.w.Close()
 	return err
 }
 
 // collect takes the events off fsnotify's hands until it is closed.
 func (x *Watcher) collect() {
-	defer close(x.stopped)
+	defer x.end()
 	errs := x.events.Errors
 	for {
 		select {
@@ -232,6 +242,15 @@ func (x *Watcher) miss() {
 	defer x.mu.Unlock()
 	x.lost = true
 	x.tell()
+}
+
+// end closes the writing end, so that FD tells of it.
+func (x *Watcher) end() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lost, x.ended = true, true
+	x.w.Close()
+	close(x.stopped)
 }
 
 func (x *Watcher) tell() {

@@ -196,6 +196,27 @@ func TestErrors(t *testing.T) {
 	w.Changes()
 }
 
+// When the kernel's events cannot be read any more, fsnotify is closed. Who waits
+// for FD learns of it.
+func TestEnd(t *testing.T) {
+	w, dir := start(t)
+	if w.Ended() {
+		t.Error("ended at the beginning")
+	}
+	must(t, w.events.Close()) // what collect does then
+	for range 2 {
+		ready, err := sys.Poll(time.Now().Add(20*time.Second), w.FD())
+		if err != nil || !ready[0] || !w.Ended() {
+			t.Fatalf("readable: %v, %v; ended: %v", ready, err, w.Ended())
+		}
+		w.Changes()
+	}
+	if err := w.Add(dir); err == nil {
+		t.Error("added to what has ended")
+	}
+	must(t, w.Close())
+}
+
 func TestCloseLeavesNothing(t *testing.T) {
 	goroutines, fds := runtime.NumGoroutine(), descriptors(t)
 	for range 20 {
