@@ -72,12 +72,17 @@ func (x *tree) read(name string) string {
 
 func (x *tree) start() {
 	x.t.Helper()
+	if err := x.command().Start(); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// command prepares svscan to be started.
+func (x *tree) command() *exec.Cmd {
 	x.svscan = exec.Command(filepath.Join(bin.Dir(x.t), "svscan"), x.dir)
 	x.svscan.Env = []string{"PATH=" + bin.Dir(x.t) + ":/usr/bin:/bin"}
 	x.svscan.Stdout, x.svscan.Stderr = x.said, x.said
-	if err := x.svscan.Start(); err != nil {
-		x.t.Fatal(err)
-	}
+	return x.svscan
 }
 
 // supervise starts a supervise of its own for a service, as an svscan of
