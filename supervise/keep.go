@@ -1,9 +1,13 @@
 package supervise
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Taking a service in is mostly waiting: for the disk, and in vfork(2) for the
@@ -21,6 +25,11 @@ import (
 // kept by somebody else.
 func (h *Host) Keep(p Place) (*Keeper, error) {
 	keepers, errs := h.KeepAll([]Place{p})
+	if errors.Is(errs[0], unix.EWOULDBLOCK) {
+		// Somebody may only be asking whether it is locked (service.Dir.Locked).
+		time.Sleep(50 * time.Millisecond)
+		keepers, errs = h.KeepAll([]Place{p})
+	}
 	return keepers[0], errs[0]
 }
 
@@ -49,6 +58,9 @@ func (h *Host) KeepAll(places []Place) ([]*Keeper, []error) {
 		}
 		// What was adopted goes on without us, until the next try.
 		k.close()
+		if k.first != nil && k.first.end != nil {
+			k.first.end.Close()
+		}
 		keepers[i] = nil
 	}
 	return keepers, errs
@@ -103,8 +115,8 @@ func (k *Keeper) begin() error {
 	if err := k.host.loop.Add(k.owner.Control(), k.orders); err != nil {
 		return err
 	}
-	if k.left != nil && k.adopt(k.left) {
-		k.service.Adopt(*k.left)
+	if err := k.inherit(); err != nil {
+		return err
 	}
 	k.beginning = true
 	k.service.Announce()

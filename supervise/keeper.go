@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"paperpath/internal/procfs"
 	"paperpath/internal/sys"
 	"paperpath/service"
 )
@@ -41,7 +42,7 @@ type Keeper struct {
 	left    *service.Status // what a predecessor wrote last; nil: there is nothing
 	status  service.Status  // as it is
 	written service.Status  // as supervise/status has it
-	forked  time.Duration   // when run was, since the system booted
+	forked  time.Duration   // when run, or finish, was, since the system booted
 	ending  bool            // End was called
 	closed  bool
 
@@ -162,10 +163,11 @@ func (k *Keeper) write() error {
 // about to be started must be told before anything else is done.
 func (k *Keeper) Announce(s service.Status) {
 	about := s.Phase == service.PhaseStarting && s.PID == 0
+	s.Forked = 0
 	switch {
 	case about:
-		s.Forked = sinceBoot()
-	case s.PID != 0:
+		s.Forked = procfs.SinceBoot()
+	case s.PID != 0 || s.FinishPID != 0:
 		s.Forked = k.forked
 	}
 	s.LogPipe = k.LogPipe
@@ -184,12 +186,4 @@ func (k *Keeper) Now() time.Time { return time.Now() }
 // Rules reads the files of the service directory.
 func (k *Keeper) Rules() service.Rules {
 	return k.Dir.Rules(func(err error) { k.host.warn(in(k.Name, err)) })
-}
-
-func sinceBoot() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }

@@ -78,7 +78,6 @@ type Service struct {
 	world  World
 	rules  service.Rules
 	status service.Status
-	exit   bool // 'x' was said: no more once it is down
 
 	wanted  bool          // it is to be started, as soon as may be
 	ordered bool          // and that because somebody said so
@@ -100,8 +99,12 @@ func NewService(w World, up bool) *Service {
 }
 
 // Adopt makes s take over from a predecessor that left a process running: its
-// last status holds on.
+// last status holds on. But one that was told to exit would not have started the
+// service again: that is for who comes then to decide, as if nothing had run.
 func (s *Service) Adopt(last service.Status) {
+	if last.Exit {
+		last.Exit, last.Want = false, s.status.Want
+	}
 	s.status, s.rules = last, s.world.Rules()
 	switch {
 	case last.FinishPID != 0:
@@ -112,6 +115,30 @@ func (s *Service) Adopt(last service.Status) {
 	s.began, s.again = s.world.Now(), true
 }
 
+// Resume makes s go on where a predecessor was killed, of which nothing runs: what
+// the service is wanted for, that it has failed, or when it is to be started next.
+func (s *Service) Resume(last service.Status) {
+	s.rules = s.world.Rules()
+	now, ran, finished := s.world.Now(), last.PID != 0, last.FinishPID != 0
+	last.PID, last.FinishPID, last.Paused, last.Ready = 0, 0, false, time.Time{}
+	if ran {
+		last.Stamp, last.Last = now, service.Ending{}
+	}
+	s.status, s.again = last, true
+	switch {
+	case finished && s.failed() && last.Want != service.Down:
+		s.status.Want, s.status.Phase = service.Down, service.PhaseFailed
+	case ran, finished:
+		s.status.Phase = service.PhaseDown
+	case last.Phase == service.PhaseDelayed:
+		// Should the clock have been set meanwhile, not for ever.
+		s.due = now.Add(min(last.Due.Sub(now), max(forkPause, s.rules.MaxDelay)))
+		fallthrough
+	case last.Phase == service.PhaseStarting, last.Phase == service.PhaseWaiting:
+		s.wanted, s.ordered = true, last.Want == 0
+	}
+}
+
 // Announce tells the status as it is.
 func (s *Service) Announce() { s.world.Announce(s.status) }
 
@@ -120,13 +147,13 @@ func (s *Service) Status() service.Status { return s.status }
 
 // Begin starts the service if it is wanted up and not running.
 func (s *Service) Begin() {
-	if !s.running() && s.status.Want == service.Up {
+	if !s.running() && (s.wanted || s.status.Want == service.Up) {
 		s.start()
 	}
 }
 
 // Gone reports whether the service is down for good.
-func (s *Service) Gone() bool { return s.exit && !s.running() && !s.wanted }
+func (s *Service) Gone() bool { return s.status.Exit && !s.running() && !s.wanted }
 
 func (s *Service) running() bool { return s.status.PID != 0 || s.status.FinishPID != 0 }
 
@@ -201,7 +228,7 @@ func (s *Service) Started(pid int, err error) {
 	s.began = s.world.Now()
 	if errors.Is(err, ErrFork) {
 		// Somebody who said "once" hears of it in the log and may say it again.
-		s.due, s.wanted, s.scarce = s.began.Add(forkPause), s.status.Want == service.Up && !s.exit, true
+		s.due, s.wanted, s.scarce = s.began.Add(forkPause), s.status.Want == service.Up && !s.status.Exit, true
 		if s.wanted {
 			s.down(service.PhaseDelayed, s.due)
 		} else {
@@ -288,16 +315,19 @@ func (s *Service) FinishEnded(how service.Ending) {
 // settle follows an end: up again, if that is wanted.
 func (s *Service) settle(failed bool) {
 	s.killAt = time.Time{}
-	if last := s.status.Last; s.rules.Permafail && last.Known && last.Signal == 0 && last.Code == statusFailed {
-		failed = true
-	}
-	switch {
+	switch failed = failed || s.failed(); {
 	case failed && !s.ordered && s.status.Want != service.Down:
 		s.wanted, s.status.Want = false, service.Down
 		s.down(service.PhaseFailed, time.Time{})
-	case s.wanted, !s.exit && s.status.Want == service.Up:
+	case s.wanted, !s.status.Exit && s.status.Want == service.Up:
 		s.start()
 	default:
 		s.down(service.PhaseDown, time.Time{})
 	}
+}
+
+// failed reports whether run ended in a way that means: do not restart.
+func (s *Service) failed() bool {
+	last := s.status.Last
+	return s.rules.Permafail && last.Known && last.Signal == 0 && last.Code == statusFailed
 }

@@ -379,6 +379,88 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// A predecessor that was told to exit would not have started the service again:
+// whether it is started is for the directory to say, as if nothing had run.
+func TestAdoptAtTheEnd(t *testing.T) {
+	for _, up := range []bool{true, false} {
+		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
+		s := NewService(w, up)
+		s.Adopt(service.Status{PID: 4711, Phase: service.PhaseStopping, Want: service.Down, Exit: true})
+		s.Announce()
+		if w.last.Phase != service.PhaseStopping || w.last.Exit || s.Gone() {
+			t.Errorf("%+v", w.last)
+		}
+		s.Ended(service.Ending{})
+		if started := len(w.did) == 1; started != up {
+			t.Errorf("wanted up: %v; did %q", up, w.did)
+		}
+	}
+}
+
+// What a predecessor was about when it was killed. "+" and "m" as in TestService.
+func TestResume(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	failed := service.Ending{Known: true, Code: 100}
+	permafail := service.DefaultRules
+	permafail.Permafail = true
+	for what, c := range map[string]struct {
+		last   service.Status
+		down   bool // there is a file "down"
+		rules  service.Rules
+		events string
+		did    string
+		phase  string
+		state  string
+	}{
+		"svc -d":                         {last: service.Status{Want: service.Down}, phase: "down", state: "down d"},
+		"svc -d, then svc -u":            {last: service.Status{Want: service.Down}, events: "u", did: "start", phase: "up", state: "up u"},
+		"svc -d, and it ended meanwhile": {last: service.Status{PID: 7, Phase: service.PhaseStopping, Want: service.Down}, phase: "down", state: "down d"},
+		"svc -u in spite of down":        {last: service.Status{PID: 7, Phase: service.PhaseUp, Want: service.Up}, down: true, did: "start", phase: "up", state: "up u"},
+		"svc -o, and it ended meanwhile": {last: service.Status{PID: 7, Phase: service.PhaseUp}, phase: "down", state: "down once"},
+		"the pause in spite of down":     {last: service.Status{Want: service.Up, Phase: service.PhaseDelayed, Due: now.Add(time.Second)}, down: true, phase: "delayed", state: "down u"},
+		"after the pause":                {last: service.Status{Want: service.Up, Phase: service.PhaseDelayed, Due: now.Add(time.Second)}, down: true, events: "+", did: "start", phase: "up", state: "up u"},
+		"the pause is over":              {last: service.Status{Want: service.Up, Phase: service.PhaseDelayed, Due: now.Add(-time.Second)}, did: "start", phase: "up", state: "up u"},
+		"the clock was set back":         {last: service.Status{Want: service.Up, Phase: service.PhaseDelayed, Due: now.Add(time.Hour)}, events: "m", did: "start", phase: "up", state: "up u"},
+		"svc -o in the pause":            {last: service.Status{Phase: service.PhaseDelayed, Due: now.Add(time.Second)}, events: "+", did: "start", phase: "up", state: "up once"},
+		"waiting for others":             {last: service.Status{Phase: service.PhaseWaiting}, did: "start", phase: "up", state: "up once"},
+		"about to start":                 {last: service.Status{Want: service.Up, Phase: service.PhaseStarting}, did: "start", phase: "up", state: "up u"},
+		"failed":                         {last: service.Status{Want: service.Down, Phase: service.PhaseFailed}, phase: "failed", state: "down d"},
+		"finish ended meanwhile":         {last: service.Status{FinishPID: 7, Phase: service.PhaseFinishing, Want: service.Up}, did: "start", phase: "up", state: "up u"},
+		"finish after failure":           {last: service.Status{FinishPID: 7, Phase: service.PhaseFinishing, Want: service.Up, Last: failed}, rules: permafail, phase: "failed", state: "down d"},
+		"finish after failure, told d":   {last: service.Status{FinishPID: 7, Phase: service.PhaseFinishing, Want: service.Down, Last: failed}, rules: permafail, phase: "down", state: "down d"},
+		"died of it, nobody knows":       {last: service.Status{PID: 7, Phase: service.PhaseUp, Want: service.Up, Last: failed}, rules: permafail, did: "start", phase: "up", state: "up u"},
+	} {
+		if c.rules.DownSignal == 0 {
+			c.rules = service.DefaultRules
+		}
+		w := &testWorld{now: now, rules: c.rules}
+		s := NewService(w, !c.down)
+		s.Resume(c.last)
+		s.Announce()
+		s.Begin()
+		for _, e := range []byte(c.events) {
+			switch e {
+			case '+':
+				w.now = w.now.Add(time.Second)
+			case 'm':
+				w.now = w.now.Add(time.Minute)
+			default:
+				s.Order(e)
+			}
+			s.Tick()
+		}
+		if did := strings.Join(w.did, " "); did != c.did {
+			t.Errorf("%s: did %q, want %q", what, did, c.did)
+		}
+		if phase := w.last.Phase.String(); phase != c.phase {
+			t.Errorf("%s: %q, want %q", what, phase, c.phase)
+		}
+		if state := w.state(s); state != c.state {
+			t.Errorf("%s: %q, want %q", what, state, c.state)
+		}
+	}
+}
+
 // Whatever is ordered and happens, whatever the directory asks for: one start a
 // second at the most, none while run or finish is there or others are waited
 // for, and signals go to a process only.

@@ -23,7 +23,7 @@ func (s *Service) Order(letter byte) {
 		s.stop()
 	case service.Exit:
 		// "ox" runs it once, even if the pause is not over yet.
-		s.exit, s.wanted = true, s.wanted && s.ordered
+		s.status.Exit, s.wanted = true, s.wanted && s.ordered
 		if !s.running() && !s.wanted && s.status.Phase != service.PhaseFailed {
 			s.status.Phase, s.status.Due = service.PhaseDown, time.Time{}
 		}

@@ -1,13 +1,13 @@
 package supervise
 
 import (
-	"os"
-	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/fsys"
+	"paperpath/internal/child"
+	"paperpath/internal/procfs"
 	"paperpath/internal/sys"
 	"paperpath/service"
 )
@@ -17,180 +17,195 @@ import (
 // next supervisor takes it over. It is nobody's child here: it is watched and
 // signalled through a pidfd, which, unlike a number, never comes to mean
 // another process.
+//
+// Where pidfds are refused (seccomp) or unknown (Linux before 5.3), fd is a timer:
+// each second, and before each signal, /proc tells whether the number still means
+// the process that began then.
+type orphan struct {
+	pid   int
+	began time.Duration
+	fd    *sys.FD
+	timed bool
+}
 
-// adopt takes over what the last status tells of, if it is certain that it is
-// the service, and puts into last what has been found out. If anything speaks
-// against it, or cannot be found out, the service is started anew, as the C
-// program does it always.
-func (k *Keeper) adopt(last *service.Status) bool {
+// pidfdOpen is a variable for the tests, as few systems refuse it.
+var pidfdOpen = unix.PidfdOpen
+
+// holdOrphan gets hold of the process pid, if it is the right one; nil if it is
+// not, or has ended.
+func holdOrphan(pid int, right func() (bool, error)) (*orphan, error) {
+	o := &orphan{pid: pid}
+	n, err := pidfdOpen(pid, 0)
+	switch err {
+	case nil:
+	case unix.ENOSYS, unix.EPERM, unix.EACCES:
+		o.timed = true
+		if n, err = everySecond(); err != nil {
+			return nil, err
+		}
+	case unix.ESRCH, unix.EINVAL, unix.ENOENT: // the last two: it is a thread's
+		return nil, nil
+	default:
+		return nil, err
+	}
+	o.fd = sys.NewFD(n)
+	// What /proc says between the opening and the look at the end is about this
+	// process.
+	s, err := procfs.Read(pid)
+	o.began = s.Began
+	ok := err == nil
+	if ok {
+		ok, err = right()
+	}
+	if ok {
+		ok, err = o.lives()
+	}
+	if !ok {
+		o.fd.Close()
+		if procfs.Gone(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	return o, nil
+}
+
+func everySecond() (int, error) {
+	n, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return n, err
+	}
+	second := unix.Timespec{Sec: 1}
+	if err := unix.TimerfdSettime(n, 0, &unix.ItimerSpec{Interval: second, Value: second}, nil); err != nil {
+		unix.Close(n)
+		return -1, err
+	}
+	return n, nil
+}
+
+// lives reports whether the process runs still.
+func (o *orphan) lives() (bool, error) {
+	if !o.timed {
+		ended, err := sys.Poll(time.Now(), o.fd)
+		return err == nil && !ended[0], err
+	}
+	s, err := procfs.Read(o.pid)
+	if procfs.Gone(err) {
+		return false, nil
+	}
+	return err == nil && !s.Zombie && s.Began == o.began, err
+}
+
+// signal sends a signal.
+func (o *orphan) signal(sig syscall.Signal) {
+	if o.timed {
+		if ok, _ := o.lives(); ok {
+			unix.Kill(o.pid, sig)
+		}
+		return
+	}
+	unix.PidfdSendSignal(int(o.fd.Fd()), sig, nil, 0)
+}
+
+// ready is called when the descriptor is.
+func (o *orphan) ready(ended func()) {
+	if o.timed {
+		var ticks [8]byte
+		o.fd.TryRead(ticks[:])
+	}
+	if ok, err := o.lives(); !ok && err == nil {
+		ended()
+	}
+}
+
+// inherit goes on where a predecessor stopped: with the process that it left, or, if
+// it was killed and nobody told it to exit, with what it was about. So it is with a
+// supervise that lives on when svscan is killed.
+//
+// An error means that it cannot be found out whether the service runs, or that it is
+// none that may be taken over: then it must not be started.
+func (k *Keeper) inherit() error {
+	if k.left == nil {
+		return nil
+	}
+	last := *k.left
 	if last.Want != service.Up && last.Want != service.Down && last.Want != 0 {
 		last.Want = service.Up
 	}
-	if last.PID == 0 && last.Phase == service.PhaseStarting {
-		var p procStat
-		last.PID, p = k.findStarted(*last)
-		if last.PID != 0 {
-			last.Stamp, last.Due, last.Forked = p.beganToday(), time.Time{}, p.began
-			last.Phase = service.PhaseUp
-			if r := k.Rules(); r.NotifyFD != 0 || r.NotifySocket {
-				last.Phase = service.PhaseStarting
-			}
-		}
+	p := &predecessor{k.Dir, last, k.host.children, 1}
+	if k.Stdin != 0 {
+		p.logFD = 0
 	}
-	switch {
-	case last.PID != 0:
-		last.FinishPID = 0
-		if !k.watch(&k.run, last.PID, func() bool { return ours(k.Dir, *last) }) {
-			return false
-		}
-		k.forked = last.Forked
-		k.reopenReady(*last)
-		return true
-	case last.FinishPID != 0:
-		// It began when run ended, which is the instant of the label.
-		finish := service.Status{PID: last.FinishPID, Stamp: last.Stamp}
-		return k.watch(&k.finish, last.FinishPID, func() bool { return ours(k.Dir, finish) })
-	}
-	return false
-}
-
-// watch makes p the process pid, if it is the right one.
-func (k *Keeper) watch(p *process, pid int, right func() bool) bool {
-	if pid <= 1 || pid == os.Getpid() || k.host.children[pid] != nil {
-		return false
-	}
-	n, err := unix.PidfdOpen(pid, 0)
+	adopted, err := k.adopt(p)
 	if err != nil {
-		return false // it has ended, or the kernel (before 5.3) has no pidfds
+		return unable("take over", k.Name, err)
 	}
-	fd := sys.NewFD(n)
-	unix.CloseOnExec(n)
-	// What /proc says between the opening and the look at the end is about
-	// this process.
-	if !right() || hasEnded(fd) || k.host.loop.Add(fd, func() { k.orphanEnded(pid) }) != nil {
-		fd.Close()
-		return false
+	trusted, _, _ := p.trusted()
+	if !adopted && !k.TakeOver && trusted && p.bootKnown() && last.Boot == procfs.ThisBoot() && !last.Exit {
+		k.service.Resume(last)
 	}
-	*p = process{pid, fd}
-	k.host.children[pid] = k // it may be given to us
-	return true
+	return nil
 }
 
-func hasEnded(pidfd *sys.FD) bool {
-	ready, err := sys.Poll(time.Now(), pidfd)
-	return err != nil || ready[0]
+// adopt takes over the process that the predecessor left, if there is one.
+func (k *Keeper) adopt(p *predecessor) (bool, error) {
+	if p.aboutToStart() {
+		pid, s, err := p.findStarted()
+		if pid == 0 {
+			return false, err
+		}
+		p.last.PID, p.last.Stamp, p.last.Due, p.last.Forked = pid, beganToday(s), time.Time{}, s.Began
+		p.last.Phase = service.PhaseUp
+		if r := k.Rules(); r.NotifyFD != 0 || r.NotifySocket {
+			p.last.Phase = service.PhaseStarting
+		}
+	}
+	which, pid := &k.run, p.last.PID
+	if pid != 0 {
+		p.last.FinishPID = 0
+	} else if which, pid = &k.finish, p.last.FinishPID; pid == 0 {
+		return false, nil
+	}
+	o, err := holdOrphan(pid, func() (bool, error) { return p.left(pid) })
+	if o == nil {
+		return false, err
+	}
+	if err := k.host.loop.Add(o.fd, func() { o.ready(func() { k.orphanEnded(pid) }) }); err != nil {
+		o.fd.Close()
+		return false, err
+	}
+	*which = process{pid, o}
+	k.host.children[pid] = k // it may be given to us
+	k.forked = p.last.Forked
+	if err := k.reopenReady(p.last); err != nil {
+		return false, err
+	}
+	k.service.Adopt(p.last)
+	return true, nil
 }
 
 // reopenReady makes it possible for an adopted service to say that it is ready.
-func (k *Keeper) reopenReady(last service.Status) {
-	if last.Phase != service.PhaseStarting {
-		return
+func (k *Keeper) reopenReady(last service.Status) error {
+	if last.PID == 0 || last.Phase != service.PhaseStarting {
+		return nil
 	}
 	r := k.Rules()
 	if r.NotifySocket {
 		k.rebind(last.PID)
 	}
 	if r.NotifyFD == 0 {
-		return
+		return nil
 	}
-	name := "/proc/" + strconv.Itoa(last.PID) + "/fd/" + strconv.Itoa(r.NotifyFD)
-	var st unix.Stat_t
-	if unix.Stat(name, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		return // it has been there already, and closed it
+	pipe, _, err := procfs.OpenPipe(last.PID, r.NotifyFD)
+	if err == nil {
+		defer pipe.Close()
+		k.ready, err = procfs.Reopen(pipe, unix.O_RDONLY|unix.O_NONBLOCK)
 	}
-	if fd, err := sys.Open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
-		k.ready = fd
-		k.host.loop.Add(fd, k.newline)
+	if err == nil {
+		err = k.host.loop.Add(k.ready, k.newline)
 	}
-}
-
-// Orphaned reports whether the process of last is a service that its supervisor
-// left behind, and that the next one will take over.
-func (h *Host) Orphaned(dir *service.Dir, last service.Status) bool {
-	return last.PID > 1 && h.children[last.PID] == nil && ours(dir, last)
-}
-
-// ours reports whether the process of last is what a supervisor of dir started.
-//
-// A supervisor of this house notes the instant of the fork, on the clock that
-// runs since the system booted. A process that began then is the one: nobody
-// gets the number of a process again so soon. (But a reboot begins that clock
-// anew: so the time of day has to agree too, or the directory.)
-//
-// Of a supervise of daemontools only the label is known, which it makes just
-// after the fork. Then the parent must be init, or an ancestor of this process
-// that adopts orphans; and either the process began when the label says so, or,
-// should the clock have been set since, it still stands in the service's
-// directory.
-func ours(dir *service.Dir, last service.Status) bool {
-	p, err := readProcess(last.PID)
-	if err != nil || p.zombie || isAncestor(last.PID) {
-		return false
+	if child.Exhausted(err) {
+		return err
 	}
-	if last.Forked != 0 {
-		if !p.beganWithin(last.Forked, time.Second) {
-			return false
-		}
-	} else if !p.orphaned() {
-		return false
-	}
-	// Nobody else can have had the number between the fork and the label, and
-	// for a while afterwards nobody gets it again. A busy system makes the label
-	// late; a correction of the clock moves it.
-	late := last.Stamp.Sub(p.beganToday())
-	return -2*time.Second <= late && late <= 30*time.Second || standsIn(dir, last.PID)
-}
-
-// standsIn reports whether a process has dir as its current directory.
-func standsIn(dir *service.Dir, pid int) bool {
-	var cwd unix.Stat_t
-	if unix.Stat("/proc/"+strconv.Itoa(pid)+"/cwd", &cwd) != nil {
-		return false
-	}
-	dev, ino, err := dir.ID()
-	return err == nil && uint64(cwd.Dev) == dev && cwd.Ino == ino
-}
-
-// startWithin is the longest time between a supervisor's saying that it is about
-// to fork and the fork. Writing that to the disk may take a while.
-const startWithin = time.Minute
-
-// findStarted looks for the process that a supervisor was about to start when it
-// was killed; 0 if there is none. It began then, its parent is who adopts
-// orphans, and it stands in the directory of the service, or else has its end of
-// the log pipe. If several are like that, the first one started the others.
-func (k *Keeper) findStarted(last service.Status) (found int, first procStat) {
-	names, err := fsys.OS{}.List("/proc")
-	if err != nil {
-		return 0, first
-	}
-	stands := false
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || k.host.children[pid] != nil {
-			continue
-		}
-		p, err := readProcess(pid)
-		if err != nil || p.zombie || !p.beganWithin(last.Forked, startWithin) || !p.orphaned() {
-			continue
-		}
-		here := standsIn(k.Dir, pid)
-		if !here && (stands || last.LogPipe == 0 || !k.hasPipe(pid, last.LogPipe)) {
-			continue
-		}
-		if found == 0 || here && !stands || p.began < first.began {
-			found, first, stands = pid, p, here
-		}
-	}
-	return found, first
-}
-
-// hasPipe reports whether a process has the log pipe where this service has it.
-func (k *Keeper) hasPipe(pid int, inode uint64) bool {
-	fd := "1"
-	if k.Stdin != 0 {
-		fd = "0"
-	}
-	goal, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/" + fd)
-	return err == nil && goal == "pipe:["+strconv.FormatUint(inode, 10)+"]"
+	return nil // else it has been there already, and closed it
 }

@@ -9,21 +9,21 @@ import (
 
 	"paperpath/internal/child"
 	"paperpath/internal/proc"
+	"paperpath/internal/procfs"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 	"paperpath/service"
 )
 
-// process is a running ./run or ./finish: a child, or an orphan, which is
-// watched and signalled through a pidfd.
+// process is a running ./run or ./finish: a child, or an orphan.
 type process struct {
-	pid    int // 0: none
-	orphan *sys.FD
+	pid    int     // 0: none
+	orphan *orphan // nil: it is a child
 }
 
 func (p *process) signal(sig syscall.Signal) {
 	if p.orphan != nil {
-		unix.PidfdSendSignal(int(p.orphan.Fd()), sig, nil, 0)
+		p.orphan.signal(sig)
 		return
 	}
 	unix.Kill(p.pid, sig) // not reaped yet, so the number is still its own
@@ -35,8 +35,8 @@ func (p *process) forget(h *Host) {
 	}
 	delete(h.children, p.pid)
 	if p.orphan != nil {
-		h.loop.Remove(p.orphan)
-		p.orphan.Close()
+		h.loop.Remove(p.orphan.fd)
+		p.orphan.fd.Close()
 	}
 	*p = process{}
 }
@@ -95,7 +95,7 @@ type launch struct {
 
 // fork does what a thread of its own may do.
 func (l *launch) fork(k *Keeper) {
-	k.forked = sinceBoot()
+	k.forked = procfs.SinceBoot()
 	l.pid, l.err = k.exec([]string{"./run"}, l.files, l.vars)
 }
 
@@ -137,6 +137,7 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	if sig != 0 || !how.Known {
 		code = 256
 	}
+	k.forked = procfs.SinceBoot()
 	finish, err := k.exec(
 		[]string{"./finish", strconv.Itoa(code), strconv.Itoa(sig), k.Name, strconv.Itoa(pid)},
 		[]uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}, k.host.env.Vars)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"paperpath/internal/procfs"
 	"paperpath/service"
 	"paperpath/test/bin"
 )
@@ -200,6 +201,74 @@ func TestDownSignalAndTimeoutKill(t *testing.T) {
 	x.until("down", func() bool { return x.status().PID == 0 })
 	if s := x.status(); s.Last.Signal != int(syscall.SIGKILL) || x.read("got") != "INT\n" {
 		t.Errorf("%+v, got %q", s, x.read("got"))
+	}
+}
+
+// What was ordered holds on when supervise is killed; an end that was asked for, or
+// another boot, is a new beginning.
+func TestOrdersOutliveSupervise(t *testing.T) {
+	x := started(t, map[string]string{"run": "#!/bin/sh\necho x >>starts\nexec sleep 1000\n"})
+	x.until("up", func() bool { return x.read("starts") == "x\n" })
+	x.order("d")
+	x.until("down", func() bool { s := x.status(); return s.PID == 0 && s.Phase == service.PhaseDown })
+	before := x.status()
+	x.kill()
+	x = startIn(t, x.path)
+	x.order("h") // is heard after the beginning
+	if s := x.status(); s.Want != service.Down || !s.Stamp.Equal(before.Stamp) || x.read("starts") != "x\n" {
+		t.Errorf("after svc -d: %+v", s)
+	}
+	// Up in spite of a file down, also in the pause between two starts.
+	os.WriteFile(x.path+"/down", nil, 0o644)
+	os.WriteFile(x.path+"/run", []byte("#!/bin/sh\necho x >>starts\ntest -e stay && exec sleep 1000\n"), 0o755)
+	x.order("u")
+	x.until("in the pause", func() bool { return x.status().Phase == service.PhaseDelayed && len(x.read("starts")) >= 4 })
+	x.kill()
+	os.WriteFile(x.path+"/stay", nil, 0o644)
+	x = startIn(t, x.path)
+	x.until("up", func() bool { return x.status().PID != 0 })
+	// An end that was asked for: down is down.
+	x.order("dx")
+	x.end()
+	if !x.status().Exit {
+		t.Errorf("%+v", x.status())
+	}
+	starts := x.read("starts")
+	x = startIn(t, x.path)
+	if s := x.status(); s.Want != service.Down || x.read("starts") != starts {
+		t.Errorf("after svc -dx: %+v", s)
+	}
+	os.Remove(x.path + "/down")
+	x.kill()
+	// Another boot, or container.
+	for _, change := range []func(*service.Status){
+		func(s *service.Status) { s.Boot.ID++ },
+		func(s *service.Status) { s.Boot.Init++ },
+		func(s *service.Status) { s.Boot = procfs.Boot{} },
+	} {
+		s := x.status()
+		if s.Want != service.Down {
+			t.Fatalf("%+v", s)
+		}
+		change(&s)
+		os.WriteFile(x.path+"/supervise/status", s.Append(nil), 0o644)
+		x = startIn(t, x.path)
+		x.until("up", func() bool { return x.status().PID != 0 })
+		x.order("d")
+		x.until("down", func() bool { return x.status().Phase == service.PhaseDown })
+		x.kill()
+	}
+}
+
+// What has failed stays so.
+func TestFailureOutlivesSupervise(t *testing.T) {
+	x := started(t, map[string]string{"run": "#!/bin/sh\necho x >>starts\nexit 100\n", "permafail": ""})
+	x.until("failed", func() bool { return x.status().Phase == service.PhaseFailed })
+	x.kill()
+	x = startIn(t, x.path)
+	x.order("h")
+	if s := x.status(); s.Phase != service.PhaseFailed || x.read("starts") != "x\n" {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/proc"
+	"paperpath/internal/procfs"
 	"paperpath/service"
 	"paperpath/supervise"
 )
@@ -150,9 +151,9 @@ func TestInheritedPipe(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(x.dir, "s/supervise/status"), make([]byte, 18), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			from, to := inheritedPipe(host(t), x.dirOf("s"))
-			if (from != nil) != c.want {
-				t.Errorf("the pipe is taken: %v", from != nil)
+			from, to, err := inheritedPipe(host(t), x.dirOf("s"))
+			if (from != nil) != c.want || err != nil {
+				t.Errorf("the pipe is taken: %v, %v", from != nil, err)
 			}
 			if from != nil {
 				from.Close()
@@ -164,7 +165,7 @@ func TestInheritedPipe(t *testing.T) {
 	x := services(t)
 	x.lock().Close()
 	x.impostor(nil)
-	if from, _ := inheritedPipe(host(t), x.dirOf("s")); from != nil {
+	if from, _, _ := inheritedPipe(host(t), x.dirOf("s")); from != nil {
 		t.Error("taken, although no supervise runs")
 	}
 }
@@ -215,6 +216,65 @@ func TestPipeOfTheLivingGeneration(t *testing.T) {
 		to.Close()
 		if inode != st.Ino {
 			t.Errorf("stale %d: another pipe than the service's is taken", stale)
+		}
+	}
+}
+
+// A pipe is taken from the service itself only: of this boot, and by whose word?
+func TestPipeOfAnotherProcess(t *testing.T) {
+	boot := procfs.ThisBoot()
+	for _, c := range []struct {
+		what   string
+		change func(*service.Status)
+		others bool // others can write the status
+		want   bool
+	}{
+		{"the service's", func(*service.Status) {}, false, true},
+		{"another boot's", func(s *service.Status) { s.Boot.ID++ }, false, false},
+		{"of another process with that number", func(s *service.Status) { s.Forked -= time.Minute }, false, false},
+		{"another one than the status says", func(s *service.Status) { s.LogPipe++ }, false, false},
+		{"by the word of others", func(*service.Status) {}, true, false},
+	} {
+		x := services(t)
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		sleep := exec.Command("sleep", "1000")
+		sleep.Stdout = w
+		err = sleep.Start()
+		w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			sleep.Process.Kill()
+			sleep.Wait()
+		}()
+		pid := sleep.Process.Pid
+		stat, err := procfs.Read(pid)
+		inode, ok := procfs.Pipe(pid, 1)
+		if err != nil || !ok {
+			t.Fatal(err, ok)
+		}
+		last := service.Status{Stamp: time.Now(), PID: pid, Phase: service.PhaseUp, Want: service.Up, LogPipe: inode, Forked: stat.Began, Boot: boot}
+		c.change(&last)
+		file := filepath.Join(x.dir, "s/supervise/status")
+		os.Mkdir(filepath.Dir(file), 0o700)
+		if err := os.WriteFile(file, last.Append(nil), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if c.others {
+			os.Chmod(file, 0o666)
+		}
+		from, to, err := inheritedPipe(host(t), x.dirOf("s"))
+		if (from != nil) != c.want || err != nil {
+			t.Errorf("%s: taken %v, %v", c.what, from != nil, err)
+		}
+		if from != nil {
+			from.Close()
+			to.Close()
 		}
 	}
 }

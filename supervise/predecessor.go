@@ -1,0 +1,272 @@
+package supervise
+
+import (
+	"errors"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
+	"paperpath/internal/procfs"
+	"paperpath/service"
+)
+
+// predecessor is a supervisor that is no more. What it left running must not be
+// started beside itself, and nothing else must be taken for it.
+//
+// Its last status names a process. Numbers are used again, so more is asked:
+//
+//	another boot               the process is a stranger
+//	this boot                  it is the service if it was forked when the status says
+//	boot not known (an earlier version, or a C supervise): as far as that goes,
+//	                           and it began, by the time of day, when the label says,
+//	                           or stands in the directory, or has the log pipe
+//
+// A status can be somebody's else word, as supervise/ may have been given to a user
+// who is to control the service. Then it may name processes that this user could
+// signal himself, and no others (believed).
+//
+// "No" means that the service does not run, and can be started. What cannot be
+// found out is an error, and not a no.
+type predecessor struct {
+	dir   *service.Dir
+	last  service.Status
+	taken map[int]*Keeper // processes that this supervisor has already
+	logFD int             // which descriptor of the service is the log pipe, if it has one
+}
+
+var (
+	errNoProc   = errors.New("there is no /proc to tell whether its process runs")
+	errUnproven = errors.New("others can write supervise/status, and the process in it is not theirs")
+)
+
+// left reports whether the process pid, which the status names, is what the
+// predecessor started.
+func (p *predecessor) left(pid int) (bool, error) {
+	if pid <= 1 || pid > math.MaxInt32 || pid == os.Getpid() || p.taken[pid] != nil || p.otherBoot() {
+		return false, nil
+	}
+	if unix.Kill(pid, 0) == unix.ESRCH {
+		return false, nil
+	}
+	s, err := procfs.Read(pid)
+	switch {
+	case procfs.Gone(err):
+		return false, p.unseen()
+	case err != nil:
+		return false, err
+	case s.Zombie || isAncestor(pid) || !p.started(pid, s):
+		return false, nil
+	}
+	return p.believed(pid)
+}
+
+// otherBoot reports whether the system was booted since.
+func (p *predecessor) otherBoot() bool {
+	return p.bootKnown() && p.last.Boot.ID != procfs.ThisBoot().ID
+}
+
+func (p *predecessor) bootKnown() bool { return p.last.Boot.ID != 0 && procfs.ThisBoot().ID != 0 }
+
+// unseen is for a number that a process has of which /proc says nothing. It may
+// have ended just now, or be another user's and hidden from us. Or there is no
+// /proc: then a status that cannot be older than the boot might tell of it.
+func (p *predecessor) unseen() error {
+	_, err := procfs.Read(os.Getpid())
+	if !procfs.Gone(err) {
+		return err
+	}
+	up := procfs.SinceBoot()
+	if p.last.Forked > up || p.last.Stamp.Before(time.Now().Add(-up-time.Minute)) {
+		return nil
+	}
+	return errNoProc
+}
+
+// started reports whether the process began when the status says.
+func (p *predecessor) started(pid int, s procfs.Stat) bool {
+	if p.last.Forked != 0 && (p.bootKnown() || pid == p.last.PID) {
+		// Nobody gets the number of a process again so soon.
+		if !beganWithin(s, p.last.Forked, time.Second) {
+			return false
+		}
+		if p.bootKnown() {
+			return true
+		}
+	} else if !orphaned(s) {
+		return false
+	}
+	// The label is made just after the fork. A busy system makes it late; a
+	// correction of the clock moves it.
+	late := p.last.Stamp.Sub(beganToday(s))
+	return -2*time.Second <= late && late <= 30*time.Second || standsIn(p.dir, pid) || p.hasLogPipe(pid)
+}
+
+// trusted reports whether nobody but this process's user, or root, can have
+// written the status; and if so not, who.
+func (p *predecessor) trusted() (ok bool, writer int, err error) {
+	writer, err = p.dir.Writer()
+	return err == nil && (writer == 0 || writer == os.Geteuid()), writer, err
+}
+
+// believed reports whether the status may name the process pid.
+func (p *predecessor) believed(pid int) (bool, error) {
+	ok, writer, err := p.trusted()
+	if ok || err != nil {
+		return ok, err
+	}
+	u, err := procfs.ReadUIDs(pid)
+	switch {
+	case procfs.Gone(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case writer != service.Several && (u.Real == writer || u.Saved == writer): // kill(2)
+		return true, nil
+	}
+	return false, errUnproven
+}
+
+// beganToday is when a process began, by today's clock.
+func beganToday(s procfs.Stat) time.Time { return time.Now().Add(s.Began - procfs.SinceBoot()) }
+
+// beganWithin reports whether a process was forked within d after the instant t
+// since the system booted.
+func beganWithin(s procfs.Stat, t, d time.Duration) bool {
+	return t-2*procfs.Tick <= s.Began && s.Began <= t+d
+}
+
+// standsIn reports whether a process has dir as its current directory.
+func standsIn(dir *service.Dir, pid int) bool {
+	dev, ino, err := dir.ID()
+	if err != nil {
+		return false
+	}
+	d, i, err := procfs.Dir(pid)
+	return err == nil && d == dev && i == ino
+}
+
+// hasLogPipe reports whether a process has the log pipe where this service has it.
+func (p *predecessor) hasLogPipe(pid int) bool {
+	inode, ok := procfs.Pipe(pid, p.logFD)
+	return ok && inode == p.last.LogPipe
+}
+
+// orphaned reports whether a process has been given to somebody who takes orphans.
+func orphaned(s procfs.Stat) bool {
+	return s.Parent == 1 || s.Parent == os.Getpid() || isAncestor(s.Parent)
+}
+
+// isAncestor reports whether this process descends from pid.
+func isAncestor(pid int) bool { return pid != os.Getpid() && descends(os.Getpid(), pid) }
+
+// descends reports whether pid is ancestor or descends from it.
+func descends(pid, ancestor int) bool {
+	for pid > 0 {
+		if pid == ancestor {
+			return true
+		}
+		s, err := procfs.Read(pid)
+		if err != nil || s.Parent == pid {
+			return false
+		}
+		pid = s.Parent
+	}
+	return false
+}
+
+// aboutToStart reports whether the predecessor was killed while it started the
+// service: then its process, if there is one, is not in the status.
+func (p *predecessor) aboutToStart() bool {
+	return p.last.PID == 0 && p.last.Phase == service.PhaseStarting && !p.otherBoot()
+}
+
+// startWithin is the longest time between a supervisor's saying that it is about
+// to fork and the fork. Writing that to the disk may take a while.
+const startWithin = time.Minute
+
+// findStarted looks for the process that was about to be started; 0 if there is
+// none. It began then, its parent is who adopts orphans, and it stands in the
+// directory of the service, or else has its end of the log pipe. If several are like
+// that, the first one started the others.
+func (p *predecessor) findStarted() (found int, first procfs.Stat, err error) {
+	for range 2 {
+		if found, first, err = p.look(); found != 0 || err != nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // it may be in the midst of an execve (procfs.Read)
+	}
+	return found, first, err
+}
+
+func (p *predecessor) look() (found int, first procfs.Stat, err error) {
+	pids, err := procfs.Processes()
+	if err != nil {
+		if procfs.Gone(err) {
+			err = nil // without /proc nobody can be found
+		}
+		return 0, first, err
+	}
+	stands := false
+	for _, pid := range pids {
+		if p.taken[pid] != nil {
+			continue
+		}
+		s, err := procfs.Read(pid)
+		if err != nil {
+			if procfs.Gone(err) {
+				continue
+			}
+			return 0, first, err
+		}
+		if s.Zombie || !beganWithin(s, p.last.Forked, startWithin) || !orphaned(s) {
+			continue
+		}
+		here := standsIn(p.dir, pid)
+		if !here && (stands || p.last.LogPipe == 0 || !p.hasLogPipe(pid)) {
+			continue
+		}
+		if found == 0 || here && !stands || s.Began < first.Began {
+			found, first, stands = pid, s, here
+		}
+	}
+	if found != 0 {
+		if ok, err := p.believed(found); !ok {
+			return 0, first, err
+		}
+	}
+	return found, first, nil
+}
+
+// Orphan returns the process of a service that its supervisor, of which last is the
+// status, left behind, and that the next one will take over; 0 if there is none.
+// logFD is which descriptor of the service is the log pipe.
+func (h *Host) Orphan(dir *service.Dir, last service.Status, logFD int) (pid int, err error) {
+	p := predecessor{dir, last, h.children, logFD}
+	if p.aboutToStart() {
+		pid, _, err = p.findStarted()
+	} else {
+		if pid = last.PID; pid == 0 {
+			pid = last.FinishPID
+		}
+		var ok bool
+		if ok, err = p.left(pid); !ok {
+			pid = 0
+		}
+	}
+	if errors.Is(err, errUnproven) {
+		err = nil
+	}
+	return pid, err
+}
+
+// Orphaned reports whether a service has an Orphan, or lacks only what it takes to
+// find that out.
+func (h *Host) Orphaned(dir *service.Dir, last service.Status) bool {
+	pid, err := h.Orphan(dir, last, noLogFD)
+	return pid != 0 || child.Exhausted(err)
+}
+
+const noLogFD = -1

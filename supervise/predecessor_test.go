@@ -1,0 +1,378 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"paperpath/internal/proc"
+	"paperpath/internal/procfs"
+	"paperpath/service"
+)
+
+// scene is a service directory and processes of which a status may tell.
+type scene struct {
+	t    *testing.T
+	path string
+	dir  *service.Dir
+	host *Host
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	x := &scene{t: t, path: t.TempDir()}
+	var err error
+	if x.dir, err = service.Open(&proc.Env{}, x.path); err != nil {
+		t.Fatal(err)
+	}
+	if x.host, err = NewHost(&proc.Env{}, nil, time.Hour, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.dir.Close() })
+	return x
+}
+
+// child starts a process in dir.
+func (x *scene) child(dir string, user uint32) (pid int, began time.Duration) {
+	x.t.Helper()
+	c := exec.Command("sleep", "1000")
+	c.Dir = dir
+	if user != 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	}
+	if err := c.Start(); err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	s, err := procfs.Read(c.Process.Pid)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return c.Process.Pid, s.Began
+}
+
+// write makes last the status that is there.
+func (x *scene) write(last service.Status) {
+	x.t.Helper()
+	os.Mkdir(x.path+"/supervise", 0o700)
+	if err := os.WriteFile(x.path+"/supervise/status", last.Append(nil), 0o644); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// adopt reports whether a supervisor that finds last takes the process over.
+func (x *scene) adopt(last service.Status) (bool, error) {
+	x.t.Helper()
+	x.write(last)
+	k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
+	k.service = NewService(k, true)
+	adopted, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1})
+	k.close()
+	return adopted, err
+}
+
+// Which process is taken for the service, of those that a status names.
+func TestWhoIsTheService(t *testing.T) {
+	x := newScene(t)
+	here, began := x.child(x.path, 0)
+	away, beganAway := x.child("/", 0)
+	stranger := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	stranger.Dir = x.path
+	out, err := stranger.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var grandchild int
+	if _, err := fmt.Fscan(out, &grandchild); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { syscall.Kill(grandchild, syscall.SIGKILL); stranger.Wait() }()
+	zombie := exec.Command("true")
+	zombie.Dir = x.path
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	var beganZombie time.Duration
+	for s := (procfs.Stat{}); !s.Zombie; {
+		if s, err = procfs.Read(zombie.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		beganZombie = s.Began
+	}
+
+	boot, other := procfs.ThisBoot(), procfs.Boot{ID: procfs.ThisBoot().ID + 1}
+	container := procfs.Boot{ID: boot.ID, Init: boot.Init + 1}
+	now := time.Now()
+	year := 365 * 24 * time.Hour
+	for _, c := range []struct {
+		what string
+		last service.Status
+		want bool
+	}{
+		// The boot and the instant of the fork are proof.
+		{"the service", service.Status{PID: away, Stamp: now, Forked: beganAway, Boot: boot}, true},
+		{"the clock was set since", service.Status{PID: away, Stamp: now.Add(-year), Forked: beganAway, Boot: boot}, true},
+		{"the clock was set back", service.Status{PID: away, Stamp: now.Add(year), Forked: beganAway, Boot: boot}, true},
+		{"process 1 is another", service.Status{PID: away, Stamp: now, Forked: beganAway, Boot: container}, true},
+		{"forked later", service.Status{PID: here, Stamp: now, Forked: began + 3*procfs.Tick, Boot: boot}, false},
+		{"forked long before", service.Status{PID: here, Stamp: now, Forked: began - time.Second - 3*procfs.Tick, Boot: boot}, false},
+		{"forked just before", service.Status{PID: here, Stamp: now, Forked: began - time.Second, Boot: boot}, true},
+		{"another boot", service.Status{PID: here, Stamp: now, Forked: began, Boot: other}, false},
+		{"a zombie", service.Status{PID: zombie.Process.Pid, Stamp: now, Forked: beganZombie, Boot: boot}, false},
+		{"finish", service.Status{FinishPID: away, Stamp: now.Add(year), Forked: beganAway, Boot: boot}, true},
+		{"another finish", service.Status{FinishPID: here, Stamp: now, Forked: began - time.Minute, Boot: boot}, false},
+		{"another boot's finish", service.Status{FinishPID: here, Stamp: now, Forked: began, Boot: other}, false},
+
+		// An earlier version did not tell the boot: label or directory have to agree.
+		{"no boot", service.Status{PID: away, Stamp: now, Forked: beganAway}, true},
+		{"no boot, the label is late", service.Status{PID: away, Stamp: now.Add(29 * time.Second), Forked: beganAway}, true},
+		{"no boot, the label is too late", service.Status{PID: away, Stamp: now.Add(time.Minute), Forked: beganAway}, false},
+		{"no boot, the label is too early", service.Status{PID: away, Stamp: now.Add(-time.Minute), Forked: beganAway}, false},
+		{"no boot, a wrong label, the directory", service.Status{PID: here, Stamp: now.Add(-year), Forked: began}, true},
+		{"no boot, forked before", service.Status{PID: here, Stamp: now, Forked: began - time.Minute}, false},
+		{"no boot, finish", service.Status{FinishPID: here, Stamp: now.Add(-year)}, true},
+
+		// Of a C supervise there is only the label.
+		{"C", service.Status{PID: away, Stamp: now}, true},
+		{"C, a wrong label", service.Status{PID: away, Stamp: now.Add(-year)}, false},
+		{"C, a wrong label, the directory", service.Status{PID: here, Stamp: now.Add(-year)}, true},
+		{"C, a zombie", service.Status{PID: zombie.Process.Pid, Stamp: now}, false},
+		{"C, a child of somebody who lives", service.Status{PID: grandchild, Stamp: now}, false},
+
+		{"this process", service.Status{PID: os.Getpid(), Stamp: now}, false},
+		{"its parent", service.Status{PID: os.Getppid(), Stamp: now}, false},
+		{"init", service.Status{PID: 1, Stamp: now}, false},
+		{"nobody", service.Status{Stamp: now}, false},
+		{"a number that is none", service.Status{PID: 1<<32 - 1, Stamp: now}, false},
+	} {
+		if c.last.Want = service.Up; c.last.PID != 0 {
+			c.last.Phase = service.PhaseUp
+		}
+		got, err := x.adopt(c.last)
+		if got != c.want || err != nil {
+			t.Errorf("%s: %v, %v", c.what, got, err)
+		}
+		pid, err := x.host.Orphan(x.dir, c.last, 1)
+		if (pid != 0) != c.want || err != nil {
+			t.Errorf("%s: orphan %d, %v", c.what, pid, err)
+		}
+	}
+}
+
+// Who wrote a status may name processes with it that he could signal himself.
+func TestWhoMayName(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const user, another = 65534, 65533
+	x := newScene(t)
+	os.Chmod(x.path, 0o755)
+	roots, beganRoots := x.child(x.path, 0)
+	his, beganHis := x.child("/", user)
+	for _, c := range []struct {
+		what             string
+		dir, file        int
+		mode             os.FileMode
+		may, mayNameRoot bool
+	}{
+		{"all is root's", 0, 0, 0o644, true, true},
+		{"the directory is his", user, 0, 0o644, true, false},
+		{"the file is his", 0, user, 0o644, true, false},
+		{"both are", user, user, 0o644, true, false},
+		{"both are another's", another, another, 0o644, false, false},
+		{"they are two users'", user, another, 0o644, false, false},
+		{"everybody may write", 0, 0, 0o666, false, false},
+	} {
+		for _, p := range []struct {
+			pid   int
+			began time.Duration
+			want  bool
+		}{{roots, beganRoots, c.mayNameRoot}, {his, beganHis, c.may}} {
+			last := service.Status{PID: p.pid, Forked: p.began, Phase: service.PhaseUp, Want: service.Up, Stamp: time.Now(), Boot: procfs.ThisBoot()}
+			x.write(last)
+			os.Chmod(x.path+"/supervise/status", c.mode)
+			os.Chown(x.path+"/supervise/status", c.file, -1)
+			os.Chown(x.path+"/supervise", c.dir, -1)
+			k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
+			k.service = NewService(k, true)
+			got, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1})
+			k.close()
+			// Neither taken over, nor started beside what may be the service after all.
+			if got != p.want || (err != nil) != !p.want || err != nil && !errors.Is(err, errUnproven) {
+				t.Errorf("%s: process %d: %v, %v", c.what, p.pid, got, err)
+			}
+			pid, err := x.host.Orphan(x.dir, last, 1)
+			if (pid != 0) != p.want || err != nil {
+				t.Errorf("%s: orphan %d, %v", c.what, pid, err)
+			}
+			os.Remove(x.path + "/supervise/status")
+		}
+	}
+}
+
+// Where there are no pidfds the process is looked at each second.
+func TestWithoutPidfd(t *testing.T) {
+	for _, errno := range []error{unix.ENOSYS, unix.EPERM} {
+		pidfdOpen = func(int, int) (int, error) { return -1, errno }
+		defer func() { pidfdOpen = unix.PidfdOpen }()
+		x := newScene(t)
+		c := exec.Command("sleep", "1000")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := procfs.Read(c.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := service.Status{PID: c.Process.Pid, Forked: s.Began, Phase: service.PhaseUp, Stamp: time.Now(), Boot: procfs.ThisBoot()}
+		x.write(last)
+		k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
+		k.service = NewService(k, true)
+		if ok, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1}); !ok || err != nil {
+			t.Fatalf("%v: %v, %v", errno, ok, err)
+		}
+		k.run.orphan.began += procfs.Tick
+		k.run.signal(unix.SIGKILL) // not to another process with that number
+		k.run.orphan.began -= procfs.Tick
+		if ok, err := k.run.orphan.lives(); !ok || err != nil {
+			t.Errorf("%v, %v", ok, err)
+		}
+		ended := make(chan bool)
+		go func() { k.run.signal(unix.SIGTERM); c.Wait(); close(ended) }()
+		<-ended
+		gone := false
+		x.host.loop.Remove(k.run.orphan.fd)
+		x.host.loop.Add(k.run.orphan.fd, func() { k.run.orphan.ready(func() { gone = true }) })
+		for end := time.Now().Add(20 * time.Second); !gone && time.Now().Before(end); {
+			x.host.loop.Wait(end)
+		}
+		if !gone {
+			t.Error("its end is not noticed")
+		}
+		k.close()
+	}
+}
+
+// What cannot be found out is not taken for a no.
+func TestUnknown(t *testing.T) {
+	for _, errno := range []error{unix.ENFILE, unix.EMFILE, unix.ENOMEM} {
+		pidfdOpen = func(int, int) (int, error) { return -1, errno }
+		defer func() { pidfdOpen = unix.PidfdOpen }()
+		x := newScene(t)
+		pid, began := x.child("/", 0)
+		last := service.Status{PID: pid, Forked: began, Phase: service.PhaseUp, Want: service.Up, Stamp: time.Now(), Boot: procfs.ThisBoot()}
+		os.WriteFile(x.path+"/run", []byte("#!/bin/sh\n>ran\n"), 0o755)
+		x.write(last)
+		k, err := x.host.Keep(Place{Name: "s", Dir: x.dir})
+		if want := "unable to take over s: "; k != nil || !errors.Is(err, errno) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+		if _, err := os.Stat(x.path + "/ran"); err == nil {
+			t.Error("started beside what may run")
+		}
+		if got, err := x.dir.Status(); err != nil || got.PID != pid || x.dir.Locked() {
+			t.Errorf("left behind: %+v, %v", got, err)
+		}
+	}
+	// The number is gone for certain.
+	for _, errno := range []error{unix.ESRCH, unix.EINVAL} {
+		pidfdOpen = func(int, int) (int, error) { return -1, errno }
+		if o, err := holdOrphan(4711, nil); o != nil || err != nil {
+			t.Errorf("%v: %v, %v", errno, o, err)
+		}
+	}
+}
+
+// A service that cannot be made known is tried again and again: that must not use
+// up descriptors.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	x := newScene(t)
+	os.WriteFile(x.path+"/run", []byte("#!/bin/sh\n"), 0o755)
+	os.WriteFile(x.path+"/notification-fd", []byte("3\n"), 0o644)
+	os.MkdirAll(x.path+"/supervise/ok", 0o700)
+	open := func() int {
+		fds, err := procfs.Descriptors(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	before := open()
+	for range 3 {
+		if _, err := x.host.Keep(Place{Name: "s", Dir: x.dir}); err == nil {
+			t.Fatal("kept without ok")
+		}
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors more", after-before)
+	}
+}
+
+// Somebody who asks for the lock, for an instant, does not keep supervise from
+// beginning.
+func TestLockAskedFor(t *testing.T) {
+	x := newScene(t)
+	os.WriteFile(x.path+"/down", nil, 0o644)
+	os.Mkdir(x.path+"/supervise", 0o700)
+	f, err := os.Create(x.path + "/supervise/lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { f.Close() })
+	k, err := x.host.Keep(Place{Name: "s", Dir: x.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.close()
+}
+
+// What is opened in an adopted service is the pipe that it was given, or nothing.
+func TestReopenReady(t *testing.T) {
+	x := newScene(t)
+	os.WriteFile(x.path+"/notification-fd", []byte("3\n"), 0o644)
+	os.WriteFile(x.path+"/secret", []byte("\n"), 0o600)
+	if err := unix.Mkfifo(x.path+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for redirect, want := range map[string]bool{"<>fifo": false, "<secret": false, "<&-": false, "| cat": true} {
+		pids := x.path + "/pids"
+		os.Remove(pids)
+		script := "sh -c 'echo $$ >pids.new; mv pids.new pids; exec sleep 1000' 3" + redirect
+		if redirect == "| cat" {
+			script = "{ sh -c 'echo $$ >pids.new; mv pids.new pids; exec sleep 1000' 3>&1 >/dev/null; } | cat"
+		}
+		c := exec.Command("sh", "-c", script)
+		c.Dir = x.path
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pid := 0
+		for end := time.Now().Add(20 * time.Second); pid == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			b, _ := os.ReadFile(pids)
+			pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		}
+		k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
+		err := k.reopenReady(service.Status{PID: pid, Phase: service.PhaseStarting})
+		if err != nil || (k.ready != nil) != want {
+			t.Errorf("%s: reopened %v, %v", redirect, k.ready != nil, err)
+		}
+		k.closeReady()
+		unix.Kill(pid, unix.SIGKILL)
+		c.Wait()
+	}
+}
