@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,8 +31,8 @@ type running struct {
 
 func start(t *testing.T, run string) *running { return started(t, map[string]string{"run": run}) }
 
-// startIn starts supervise for a directory.
-func startIn(t *testing.T, dir string) *running {
+// startIn starts supervise for a directory, perhaps with more files than usual.
+func startIn(t *testing.T, dir string, files ...*os.File) *running {
 	t.Helper()
 	x := &running{t: t, path: dir}
 	var err error
@@ -40,6 +41,7 @@ func startIn(t *testing.T, dir string) *running {
 	}
 	x.cmd = exec.Command(filepath.Join(bin.Dir(t), "supervise"), x.path)
 	x.cmd.Stderr = &x.said
+	x.cmd.ExtraFiles = files
 	if err := x.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +136,14 @@ func TestOrdersAtTheEnd(t *testing.T) {
 // What the service gets: descriptors 0 to 2 and default signals, whatever
 // supervise has; nothing of what supervise itself was given beside that.
 func TestServiceInherits(t *testing.T) {
-	x := start(t, "#!/bin/sh\n{ ls /proc/$$/fd; pwd; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; } >seen\nmv seen saw\nexec sleep 1000\n")
+	extra, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer extra.Close()
+	x := startIn(t, serviceDir(t, map[string]string{
+		"run": "#!/bin/sh\n{ ls /proc/$$/fd; pwd; grep -E '^Sig(Blk|Ign)' /proc/self/status; } >seen\nmv seen saw\nexec sleep 1000\n",
+	}), extra, extra)
 	x.until("told", func() bool { _, err := os.Stat(x.path + "/saw"); return err == nil })
 	b, err := os.ReadFile(x.path + "/saw")
 	if err != nil {
@@ -152,9 +161,39 @@ func TestServiceInherits(t *testing.T) {
 	if got := strings.Join(fds, " "); got != "0 1 2" {
 		t.Errorf("descriptors %s", got)
 	}
-	if len(lines) != 4 || lines[0] != x.path || lines[1] != "SigBlk:0000000000000000" {
-		t.Errorf("%q", lines)
+	// The caller of the test may ignore some itself (nohup).
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
 	}
+	_, ignored, _ := strings.Cut(string(own), "SigIgn:\t")
+	ignored, _, _ = strings.Cut(ignored, "\n")
+	if want := []string{x.path, "SigBlk:0000000000000000", "SigIgn:" + ignored}; !slices.Equal(lines, want) {
+		t.Errorf("%q, want %q", lines, want)
+	}
+}
+
+// The reader of its messages has gone: that does not end the supervision.
+func TestReaderGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	x := &running{t: t, path: serviceDir(t, map[string]string{"run": "#!/none\n"})}
+	if x.dir, err = service.Open(&proc.Env{}, x.path); err != nil {
+		t.Fatal(err)
+	}
+	defer x.dir.Close()
+	x.cmd = exec.Command(filepath.Join(bin.Dir(t), "supervise"), x.path)
+	x.cmd.Stderr = w
+	if err := x.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	x.until("there was something to be said, twice", func() bool { return x.status().Restarts > 1 })
+	x.order("x")
+	x.end()
 }
 
 // V-06: a flood of what is no order, then one that is.
