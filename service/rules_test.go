@@ -58,7 +58,6 @@ func TestRules(t *testing.T) {
 		{files: map[string]string{"finish": ""}, want: rules(func(*Rules) {})},
 		{files: map[string]string{"notification-fd": "3\n"}, want: rules(func(r *Rules) { r.NotifyFD = 3 })},
 		{files: map[string]string{"notification-fd": "0\n"}, want: rules(func(*Rules) {}), warns: "unable to use notification-fd: not understood"},
-		// Descriptors 1 and 2 carry what the service prints.
 		{files: map[string]string{"notification-fd": "1\n"}, want: rules(func(r *Rules) { r.NotifyFD = 1 })}, // s6-ipcserver -1
 		{files: map[string]string{"notification-fd": "1023"}, want: rules(func(r *Rules) { r.NotifyFD = 1023 })},
 		{files: map[string]string{"notification-fd": "1024"}, want: rules(func(*Rules) {}), warns: "unable to use notification-fd: not understood"},

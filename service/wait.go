@@ -236,6 +236,9 @@ func (w *wait) sleep(wake time.Time) (changed bool, err error) {
 		// about to change, and the next look may as well see that.
 		time.Sleep(time.Duration(len(w.services)-1) * 50 * time.Microsecond)
 		w.watcher.Changes()
+		if w.watcher.Ended() {
+			w.unwatch()
+		}
 	}
 	return changed, nil
 }
