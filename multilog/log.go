@@ -41,6 +41,7 @@ type log struct {
 	current  fsys.File
 	bytes    int  // in current
 	promised bool // current has lines that an earlier multilog has synced
+	unnamed  bool // no sync of the directory has followed the creation of current
 	settler
 
 	// For the journal, nil if there is none.
@@ -108,11 +109,10 @@ func (l *log) open() error {
 		return l.unable("write to", "/state", err)
 	}
 	state.Close()
-	if err := l.openCurrent("write to"); err != nil {
-		return err
-	}
-	l.syncDir()
-	return nil
+	// Its name need not be durable before its lines are: hundreds of loggers
+	// that start together would wait for the disk.
+	l.unnamed = true
+	return l.openCurrent("write to")
 }
 
 func (l *log) openCurrent(verb string) (err error) {
@@ -211,6 +211,7 @@ func (l *log) rotate() {
 	l.create()
 	if gone {
 		full.file.Close()
+		l.unnamed = true
 		return
 	}
 	l.settle(full)
@@ -252,6 +253,7 @@ func (l *log) create() {
 		return err
 	})
 	l.bytes = 0
+	l.unnamed = false // the sync that makes the old log safe is still to come
 	if l.journal != nil {
 		l.identify()
 		l.moving(false)
@@ -285,6 +287,9 @@ func (l *log) moving(away bool) {
 func (l *log) close() {
 	l.settled()
 	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
+	if l.unnamed {
+		l.syncDir()
+	}
 	l.insist("unable to set mode of "+l.name+"/current", func() error { return l.current.Chmod(modeSafe) })
 }
 

@@ -159,6 +159,32 @@ func TestTakenUpWhereItWasLeft(t *testing.T) {
 	}
 }
 
+// Once multilog has ended a power cut takes nothing, not even from a new log.
+func TestEndIsDurable(t *testing.T) {
+	for lines := range 4 { // none, some, and enough for a rotation
+		fs := crashfs.New()
+		l := testLog(t, fs)
+		mustOpen(t, l)
+		want := ""
+		for i := range lines * lines {
+			want += testLine(i)
+			l.write([]byte(testLine(i)))
+		}
+		l.close()
+		ended := fs.Calls()
+		for _, model := range []crashfs.Model{crashfs.Strict, crashfs.Journal} {
+			for c := range fs.Crashes(model, 40, 1) {
+				if c.At < ended {
+					continue
+				}
+				if got := everything(t, c.FS); got != want {
+					t.Fatalf("%v: %q, not %q\n%s", c, got, want, c.Dump())
+				}
+			}
+		}
+	}
+}
+
 // A log after any cut can be used again, and an old log that was finished
 // before it is there, whole. If the process alone died, every line is there.
 func TestCuts(t *testing.T) {
