@@ -100,7 +100,7 @@ func (s *server) serve(ready func()) error {
 		go s.reap()
 	}
 	for range s.accepters {
-		g, err := newGate(s.clients, s.settings.inside)
+		g, err := newGate(s.clients, unix.EPOLLEXCLUSIVE, s.settings.inside)
 		if err != nil {
 			return strerr.Unable("wait for", "connections", err)
 		}

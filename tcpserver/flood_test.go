@@ -21,7 +21,7 @@ import (
 )
 
 // With no descriptor left for a connection it waits, one line says so, and no
-// time is spent on trying.
+// time is spent on trying. What a gate was woken for it takes.
 func TestDescriptorsExhausted(t *testing.T) {
 	fd, err := bind(netip.MustParseAddrPort("127.0.0.1:0"), 20)
 	if err != nil {
@@ -43,21 +43,27 @@ func TestDescriptorsExhausted(t *testing.T) {
 	if want := "tcpserver: warning: unable to accept connection: process cannot open more files\n"; r.said() != want {
 		t.Errorf("%q, want %q", r.said(), want)
 	}
+	g, err := newGate([]int{fd}, unix.EPOLLEXCLUSIVE, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(c net.Conn) {
+		t.Helper()
+		got, sa, err := g.accept(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if remote, err := tcp.AddrPort(sa); err != nil || remote.String() != c.LocalAddr().String() {
+			t.Errorf("%v, %v", remote, err)
+		}
+		unix.Close(got)
+	}
 	// A client that was not accepted yet is, later.
+	take(r.dial(t, "127.0.0.1", "127.0.0.1"))
+	// A gate that was woken for a client and told to stop takes him, or nobody would.
 	c := r.dial(t, "127.0.0.1", "127.0.0.1")
-	g, err := newGate([]int{fd}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, sa, err := g.accept(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if remote, err := tcp.AddrPort(sa); err != nil || remote.String() != c.LocalAddr().String() {
-		t.Errorf("%v, %v", remote, err)
-	}
-	unix.Close(got)
 	g.stop()
+	take(c)
 	if _, _, err := g.accept(false); err != errStopped {
 		t.Error(err)
 	}

@@ -10,15 +10,15 @@ import (
 )
 
 // gate waits for connections on sockets, none of which blocks, and for the end of
-// waiting. Each accepting goroutine has one of its own: EPOLLEXCLUSIVE then wakes one of
-// them for a connection, and not all.
+// waiting. Each accepting goroutine has one of its own.
 type gate struct {
-	epoll   int
-	end     int  // an eventfd
-	several bool // sockets
-	stopped atomic.Bool
-	events  [8]unix.EpollEvent
-	ready   []unix.EpollEvent // those of events that are not dealt with
+	epoll     int
+	end       int // an eventfd
+	listeners []int
+	wake      uint32 // EPOLLEXCLUSIVE: of all gates one is woken for a connection; 0: all
+	stopped   atomic.Bool
+	events    [8]unix.EpollEvent
+	ready     []unix.EpollEvent // those of events that are not dealt with
 
 	// Where functions serve the clients, the runtime's poller waits for epoll
 	// too: the thread that waits for the clients accepts the next one, and none
@@ -28,7 +28,7 @@ type gate struct {
 
 var errStopped = errors.New("stopped")
 
-func newGate(listeners []int, inside bool) (*gate, error) {
+func newGate(listeners []int, wake uint32, inside bool) (*gate, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -38,11 +38,11 @@ func newGate(listeners []int, inside bool) (*gate, error) {
 		unix.Close(epoll)
 		return nil, err
 	}
-	g := &gate{epoll: epoll, end: end, several: len(listeners) > 1}
+	g := &gate{epoll: epoll, end: end, listeners: listeners, wake: wake}
 	err = g.add(end, 0)
 	for _, fd := range listeners {
 		if err == nil {
-			err = g.add(fd, unix.EPOLLEXCLUSIVE)
+			err = g.add(fd, wake)
 		}
 	}
 	if err == nil && inside {
@@ -68,7 +68,7 @@ func (g *gate) add(fd int, flags uint32) error {
 	return unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | flags, Fd: int32(fd)})
 }
 
-// stop makes accept return errStopped, now and ever after.
+// stop makes accept return errStopped, at once or after one last connection (last).
 func (g *gate) stop() {
 	g.stopped.Store(true)
 	unix.Write(g.end, []byte{7: 1})
@@ -86,7 +86,7 @@ func (g *gate) accept(nonblock bool) (fd int, remote unix.Sockaddr, err error) {
 			fd, remote, err := unix.Accept4(int(g.ready[0].Fd), flags)
 			switch err {
 			case nil:
-				if g.several {
+				if len(g.listeners) > 1 {
 					g.ready = g.ready[1:] // the others get their turn
 				}
 				return fd, remote, nil
@@ -98,17 +98,28 @@ func (g *gate) accept(nonblock bool) (fd int, remote unix.Sockaddr, err error) {
 			}
 		}
 		if g.stopped.Load() {
-			return -1, nil, errStopped
+			return g.last(flags)
 		}
 		if err := g.wait(); err != nil {
 			return -1, nil, err
 		}
-		for i := range g.ready {
-			if int(g.ready[i].Fd) == g.end {
-				return -1, nil, errStopped
-			}
+	}
+}
+
+// last takes a connection that is there already, if any. With EPOLLEXCLUSIVE the
+// kernel may have woken this gate for it and no other: not those of the server that
+// replaces this one, which has the same sockets. That server would notice the client
+// when the next one comes.
+func (g *gate) last(flags int) (fd int, remote unix.Sockaddr, err error) {
+	if g.wake != unix.EPOLLEXCLUSIVE {
+		return -1, nil, errStopped
+	}
+	for _, listener := range g.listeners {
+		if fd, remote, err := unix.Accept4(listener, flags); err == nil {
+			return fd, remote, nil
 		}
 	}
+	return -1, nil, errStopped
 }
 
 // wait waits until some of the descriptors are ready.

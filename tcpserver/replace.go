@@ -143,7 +143,7 @@ func wanted(fds []int, addresses []netip.AddrPort) bool {
 // handOver returns a channel that is closed when a next server has taken the
 // sockets over.
 func (l *sockets) handOver() (done <-chan struct{}, err error) {
-	if l.next, err = newGate([]int{l.replacement}, false); err != nil {
+	if l.next, err = newGate([]int{l.replacement}, 0, false); err != nil {
 		return nil, strerr.Unable("wait for", "the next server", err)
 	}
 	handed := make(chan struct{})
