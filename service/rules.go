@@ -95,7 +95,7 @@ func (d *Dir) Rules(warn func(error)) Rules {
 	read("permafail", func(string) bool { return true })
 	r.After = d.after(warn)
 	if !r.Permafail {
-		finish, err := d.exists("finish")
+		finish, err := d.HasFinish()
 		r.Permafail = len(r.After) > 0 || finish && err == nil
 	}
 	return r

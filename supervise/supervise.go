@@ -44,6 +44,7 @@ func supervise(_ context.Context, env *proc.Env) error {
 	var k *Keeper
 	h, err := NewHost(env, beside{env.Vars, "/proc/self/fd/" + strconv.Itoa(int(parent.Fd()))}, siblingPoll,
 		// Dying would leave the service alone in the world.
+		// (Signals are heard in Turn, and k is there by then.)
 		func(unix.Signal) { k.End("dx") },
 		unix.SIGTERM, unix.SIGINT)
 	if err != nil {

@@ -15,6 +15,21 @@
 // Because svscan holds the pipe, what a service wrote is not lost, and the
 // service not stopped, while its logger is down. Two names are one service if
 // they lead to the same directory (device and inode).
+//
+// What becomes of a name in the directory, and of its log alike:
+//
+//	         complete, and quiet          lock acquired
+//	filling ────────────────────> wanted ──────────────> kept
+//	                               ^ ^ |                  |
+//	      a supervise has the lock | | v                  | told to exit, and
+//	                               | elsewhere            | down: in 5 seconds
+//	                               +──────────────────────+
+//
+// A directory that appears while svscan runs is filling at first; everything else
+// is wanted at once. Of a name that is removed nothing is left when it is neither
+// kept nor elsewhere.
+//
+// How all of them end is in stop.go.
 package svscan
 
 import (
@@ -50,7 +65,9 @@ func svscan(_ context.Context, env *proc.Env) error {
 	}
 	// What services leave behind comes to svscan, whether it is process 1 or
 	// not: they behave in a container as they do elsewhere.
-	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
+		env.Warn(strerr.Unable("adopt", "orphans", err))
+	}
 
 	s := newScanner(env)
 	var err error
@@ -88,6 +105,9 @@ func (s *scanner) signal(sig unix.Signal) {
 	switch sig {
 	case unix.SIGHUP, unix.SIGALRM:
 		s.nextScan = time.Time{}
+		for _, v := range s.services { // what went wrong may have been mended
+			v.main.next, v.log.next = time.Time{}, time.Time{}
+		}
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR:
 		s.stopping++
 	}

@@ -71,6 +71,20 @@ func TestWatchedLater(t *testing.T) {
 	}
 }
 
+// HUP is a reason to try again at once what could not be done.
+func TestHangup(t *testing.T) {
+	now := time.Now()
+	v := &entry{seen: true, logged: true}
+	v.main.later(now)
+	v.log.later(now)
+	s := newScanner(&proc.Env{})
+	s.services = []*entry{v}
+	s.signal(unix.SIGHUP)
+	if !v.main.wanting(now) || !v.log.wanting(now) || v.due(now).After(now) || s.nextScan.After(now) {
+		t.Errorf("next try at %v and %v, next scan at %v; now %v", v.main.next, v.log.next, s.nextScan, now)
+	}
+}
+
 // A directory that is renamed is still the one that is scanned, and watched.
 func TestWatchedWhenRenamed(t *testing.T) {
 	s, _ := watching(t)
