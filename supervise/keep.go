@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"paperpath/internal/child"
 )
 
 // Taking a service in is mostly waiting: for the disk, and in vfork(2) for the
@@ -103,8 +105,12 @@ func (k *Keeper) acquire() error {
 	if err := k.host.Spare(k.owner.Control()); err != nil {
 		return unable("supervise", k.Name, err)
 	}
-	if last, err := k.Dir.Status(); err == nil {
+	last, err := k.Dir.Status()
+	switch {
+	case err == nil:
 		k.left = &last
+	case child.Exhausted(err) || err == unix.EIO: // it may tell of a process that runs
+		return unable("read", k.Name+"/supervise/status", err)
 	}
 	k.service = NewService(k, !down && !k.TakeOver)
 	return nil

@@ -192,11 +192,11 @@ const startWithin = time.Minute
 // directory of the service, or else has its end of the log pipe. If several are like
 // that, the first one started the others.
 func (p *predecessor) findStarted() (found int, first procfs.Stat, err error) {
-	for range 2 {
+	for range 5 {
 		if found, first, err = p.look(); found != 0 || err != nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond) // it may be in the midst of an execve (procfs.Read)
+		time.Sleep(10 * time.Millisecond) // it may be just between fork and chdir
 	}
 	return found, first, err
 }

@@ -171,6 +171,30 @@ func TestWhoIsTheService(t *testing.T) {
 	}
 }
 
+// The instant of the fork is told as the kernel has it, of finish, too.
+func TestForked(t *testing.T) {
+	x := started(t, map[string]string{"run": "#!/bin/sh\nexec sleep 1000\n", "finish": "#!/bin/sh\nexec sleep 1000\n", "timeout-finish": "0"})
+	check := func(pid func() int) {
+		t.Helper()
+		x.until("it runs", func() bool { return pid() != 0 })
+		s, err := procfs.Read(pid())
+		if got := x.status(); err != nil || got.Forked != s.Began || got.Boot != procfs.ThisBoot() {
+			t.Errorf("%+v; it began at %v, %v", got, s.Began, err)
+		}
+	}
+	check(func() int { return x.status().PID })
+	x.order("dx")
+	check(func() int { return x.status().FinishPID })
+	x.kill()
+	finish := x.status().FinishPID
+	x = startIn(t, x.path)
+	if s := x.status(); s.FinishPID != finish || s.Phase != service.PhaseFinishing {
+		t.Errorf("finish is not taken over: %+v", s)
+	}
+	x.order("dk")
+	x.until("down", func() bool { return x.status().Phase == service.PhaseDown })
+}
+
 // Who wrote a status may name processes with it that he could signal himself.
 func TestWhoMayName(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -292,6 +316,40 @@ func TestUnknown(t *testing.T) {
 		if o, err := holdOrphan(4711, nil); o != nil || err != nil {
 			t.Errorf("%v: %v, %v", errno, o, err)
 		}
+	}
+}
+
+// Nor is a status that cannot be read.
+func TestUnreadableStatus(t *testing.T) {
+	x := newScene(t)
+	pid, began := x.child("/", 0)
+	os.WriteFile(x.path+"/run", []byte("#!/bin/sh\n>ran\n"), 0o755)
+	x.write(service.Status{PID: pid, Forked: began, Phase: service.PhaseUp, Want: service.Up, Stamp: time.Now(), Boot: procfs.ThisBoot()})
+	const full = 200
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for n := 0; n < full; {
+		if n, err = unix.FcntlInt(null.Fd(), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(n)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = full + 3 // the lock and the fifo
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	_, err = x.host.Keep(Place{Name: "s", Dir: x.dir})
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	if err == nil || err.Error() != "unable to read s/supervise/status: process cannot open more files" {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -95,7 +95,6 @@ type launch struct {
 
 // fork does what a thread of its own may do.
 func (l *launch) fork(k *Keeper) {
-	k.forked = procfs.SinceBoot()
 	l.pid, l.err = k.exec([]string{"./run"}, l.files, l.vars)
 }
 
@@ -137,7 +136,6 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	if sig != 0 || !how.Known {
 		code = 256
 	}
-	k.forked = procfs.SinceBoot()
 	finish, err := k.exec(
 		[]string{"./finish", strconv.Itoa(code), strconv.Itoa(sig), k.Name, strconv.Itoa(pid)},
 		[]uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}, k.host.env.Vars)
@@ -163,7 +161,16 @@ func (k *Keeper) exec(argv []string, files []uintptr, vars proc.Vars) (int, erro
 		}
 		defer unix.Fchdir(int(k.host.home.Fd()))
 	}
-	return syscall.ForkExec(argv[0], argv, attr)
+	k.forked = procfs.SinceBoot()
+	pid, err := syscall.ForkExec(argv[0], argv, attr)
+	if err != nil {
+		return 0, err
+	}
+	// It may have had to wait for other forks, or the system was suspended.
+	if s, err := procfs.Read(pid); err == nil {
+		k.forked = s.Began
+	}
+	return pid, nil
 }
 
 // Signal sends a signal to what runs.

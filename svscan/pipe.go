@@ -116,8 +116,7 @@ func scarcity(err error) error {
 }
 
 // pipeOf opens the pipe with this inode in one of the processes; 0 is none. Wherever
-// in a process it is: ./run may have moved it. In the midst of an execve a process
-// seems to have nothing open (procfs.Read).
+// in a process it is: ./run may have moved it.
 func pipeOf(inode uint64, processes ...int) (from, to *sys.FD, err error) {
 	processes = slices.DeleteFunc(processes, func(pid int) bool { return pid == 0 })
 	if inode == 0 || len(processes) == 0 {

@@ -31,7 +31,7 @@ type Stat struct {
 	Parent int
 	Began  time.Duration // since the system booted, to a hundredth of a second
 
-	headless bool // the first thread has ended, others have not
+	headless bool // the first thread has ended, others have not (thread)
 }
 
 // Tick is the unit in which the kernel tells start times: USER_HZ is 100 on
@@ -42,28 +42,54 @@ var errFormat = errors.New("unknown format of /proc")
 
 func file(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 
+const maxFile = 16 << 10
+
 func read(pid int, name string) ([]byte, error) {
-	return fsys.ReadFile(fsys.OS{}, file(pid, name), 16<<10)
+	return fsys.ReadFile(fsys.OS{}, file(pid, name), maxFile)
 }
 
 // Read reads /proc/PID/stat; Gone tells whether the error means that there is no
 // such process.
-//
-// While a thread other than the first (in Go that is any) executes a program, the
-// process seems to be without its first thread, and to have neither descriptors
-// nor a directory. That is over in a moment.
-func Read(pid int) (s Stat, err error) {
-	for range 20 {
-		b, err := read(pid, "stat")
-		if err != nil {
-			return Stat{}, err
-		}
-		if s, err = parseStat(b); err != nil || !s.headless {
-			return s, err
-		}
-		time.Sleep(time.Millisecond)
+func Read(pid int) (Stat, error) {
+	b, err := read(pid, "stat")
+	if err != nil {
+		return Stat{}, err
 	}
-	return s, nil
+	return parseStat(b)
+}
+
+// thread returns the directory below /proc of a thread by which to look at what a
+// process has open. That is the process's own, which is its first thread's, but not
+// while another thread (in Go that is any) executes a program, nor if the first one
+// has ended: then that one has nothing any more.
+func thread(pid int) string {
+	dir := file(pid, "")
+	if s, err := Read(pid); err != nil || !s.headless {
+		return dir
+	}
+	threads, _ := numbers(dir + "task")
+	for _, tid := range threads {
+		other := dir + "task/" + strconv.Itoa(tid) + "/"
+		b, err := fsys.ReadFile(fsys.OS{}, other+"stat", maxFile)
+		if err != nil {
+			continue
+		}
+		if s, err := parseStat(b); tid != pid && err == nil && !s.Zombie && !s.headless {
+			return other
+		}
+	}
+	return dir
+}
+
+// look calls do with a directory below /proc of the process, and again if the thread
+// that it was of may have ended meanwhile.
+func look(pid int, do func(dir string) bool) {
+	for range 3 {
+		dir := thread(pid)
+		if do(dir) || dir == thread(pid) {
+			return
+		}
+	}
 }
 
 // Gone reports whether err, of a look at a process, means that there is none with
@@ -137,7 +163,10 @@ func Name(pid int) string {
 // Dir returns device and inode of the current directory of a process.
 func Dir(pid int) (dev, ino uint64, err error) {
 	var st unix.Stat_t
-	err = unix.Stat(file(pid, "cwd"), &st)
+	look(pid, func(dir string) bool {
+		err = unix.Stat(dir+"cwd", &st)
+		return err == nil
+	})
 	return uint64(st.Dev), st.Ino, err
 }
 
@@ -145,7 +174,13 @@ func Dir(pid int) (dev, ino uint64, err error) {
 func Processes() ([]int, error) { return numbers("/proc") }
 
 // Descriptors returns the numbers of the open descriptors of a process.
-func Descriptors(pid int) ([]int, error) { return numbers(file(pid, "fd")) }
+func Descriptors(pid int) (fds []int, err error) {
+	look(pid, func(dir string) bool {
+		fds, err = numbers(dir + "fd")
+		return len(fds) > 0
+	})
+	return fds, err
+}
 
 func numbers(dir string) ([]int, error) {
 	names, err := fsys.OS{}.List(dir)
@@ -174,11 +209,14 @@ func Descriptor(pid, fd int) (dev, ino uint64, info []byte, err error) {
 
 // Pipe returns the inode of the pipe that descriptor fd of a process is.
 func Pipe(pid, fd int) (inode uint64, ok bool) {
-	goal, err := os.Readlink(file(pid, "fd/"+strconv.Itoa(fd)))
-	if err != nil {
-		return 0, false
-	}
-	return parsePipe(goal)
+	look(pid, func(dir string) bool {
+		goal, err := os.Readlink(dir + "fd/" + strconv.Itoa(fd))
+		if err == nil {
+			inode, ok = parsePipe(goal)
+		}
+		return err == nil
+	})
+	return inode, ok
 }
 
 func parsePipe(goal string) (inode uint64, ok bool) {
@@ -201,7 +239,10 @@ var ErrNotPipe = errors.New("not a pipe")
 // rights of this process. So the name is followed once, by an open(2) that opens
 // nothing (O_PATH); what came of it is looked at, and nobody can change that.
 func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
-	pipe, err = sys.Open(file(pid, "fd/"+strconv.Itoa(fd)), unix.O_PATH, 0)
+	look(pid, func(dir string) bool {
+		pipe, err = sys.Open(dir+"fd/"+strconv.Itoa(fd), unix.O_PATH, 0)
+		return err == nil
+	})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -157,6 +157,68 @@ func TestOpenPipe(t *testing.T) {
 	}
 }
 
+// In the midst of an execve by another thread than the first, and for ever if that
+// one has ended, a process has what it has open all the same.
+func TestWithoutFirstThread(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c := exec.Command(self)
+	c.Env = append(os.Environ(), asHeadless+"=1")
+	c.Dir, c.Stdout = dir, w
+	err = c.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { c.Process.Kill(); c.Wait() }()
+	pid := c.Process.Pid
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		s, err := Read(pid)
+		if err != nil || s.Zombie || time.Now().After(end) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if s.headless {
+			break
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	if _, ino, err := Dir(pid); err != nil || ino != st.Ino {
+		t.Errorf("directory %d, want %d; %v", ino, st.Ino, err)
+	}
+	if fds, err := Descriptors(pid); err != nil || !slices.Contains(fds, 1) {
+		t.Errorf("%v, %v", fds, err)
+	}
+	inode, ok := Pipe(pid, 1)
+	pipe, same, err := OpenPipe(pid, 1)
+	if err != nil || !ok || same != inode {
+		t.Fatalf("%v, %d, %d, %v", ok, inode, same, err)
+	}
+	pipe.Close()
+}
+
+// asHeadless makes the test binary a process that ends its first thread.
+const asHeadless = "PAPERPATH_TEST_HEADLESS"
+
+func init() {
+	if os.Getenv(asHeadless) != "" {
+		// The goroutine of init has the first thread.
+		go func() { time.Sleep(time.Hour) }()
+		time.Sleep(10 * time.Millisecond)
+		unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	}
+}
+
 // Neither a file is opened, nor a fifo that has a name: also not if they take the
 // place of a pipe just now.
 func TestOpenPipeOfSomethingElse(t *testing.T) {
