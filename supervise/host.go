@@ -61,7 +61,7 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 	if h.home, err = sys.Open(".", unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
 		return nil, err
 	}
-	if h.loop, err = NewLoop(); err != nil {
+	if h.loop, err = newLoop(); err != nil {
 		return nil, err
 	}
 	var limit unix.Rlimit // the runtime raised it to the hard one

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paperpath/internal/child"
+	"paperpath/internal/strerr"
 )
 
 // Taking a service in is mostly waiting: for the disk, and in vfork(2) for the
@@ -97,22 +98,22 @@ func (h *Host) Each(n int, do func(i int)) {
 func (k *Keeper) acquire() error {
 	down, err := k.Dir.Down()
 	if err != nil {
-		return unable("stat", k.Name+"/down", err)
+		return strerr.Unable("stat", k.Name+"/down", err)
 	}
 	if k.owner, err = k.Dir.Acquire(k.Name); err != nil {
 		return err
 	}
 	if err := k.host.Spare(k.owner.Control()); err != nil {
-		return unable("supervise", k.Name, err)
+		return strerr.Unable("supervise", k.Name, err)
 	}
 	last, err := k.Dir.Status()
 	switch {
 	case err == nil:
 		k.left = &last
 	case child.Exhausted(err) || err == unix.EIO: // it may tell of a process that runs
-		return unable("read", k.Name+"/supervise/status", err)
+		return strerr.Unable("read", k.Name+"/supervise/status", err)
 	}
-	k.service = NewService(k, !down && !k.TakeOver)
+	k.service = newMachine(k, !down && !k.TakeOver)
 	return nil
 }
 

@@ -25,19 +25,19 @@ type Place struct {
 }
 
 // Keeper keeps one service: it holds its files, starts its processes and sees
-// them end. It is the World of the service's state machine.
+// them end. It is the world of the service's state machine.
 type Keeper struct {
 	Place
 	host    *Host
 	owner   *service.Owner
-	service *Service
+	service *machine
 
 	run, finish process
 	ready       *sys.FD // the pipe that a newline comes through (notification-fd)
 	socket      *notifySocket
-	heedless    []string  // names in after that lead back to this service
-	awaited     []string  // and such that do not
-	waits       time.Time // since when for the last of them
+	ignored     []string  // dependencies that are not waited for, as they form a cycle
+	pending     []string  // dependencies that are waited for
+	pendingFrom time.Time // since when for the last of them
 
 	left    *service.Status // what a predecessor wrote last; nil: there is nothing
 	status  service.Status  // as it is
@@ -159,8 +159,8 @@ func (k *Keeper) write() error {
 	return err
 }
 
-// Announce notes the status for the end of the turn. Only that a process is
-// about to be started must be told before anything else is done.
+// Announce notes the status for the end of the turn. One status must be written
+// first of all: the one that says that a process is about to be started.
 func (k *Keeper) Announce(s service.Status) {
 	about := s.Phase == service.PhaseStarting && s.PID == 0
 	s.Forked = 0

@@ -33,8 +33,8 @@ type handler struct {
 	ready  func()
 }
 
-// NewLoop returns a loop that waits for nothing yet.
-func NewLoop() (*Loop, error) {
+// newLoop returns a loop that waits for nothing yet.
+func newLoop() (*Loop, error) {
 	n, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err

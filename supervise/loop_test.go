@@ -14,7 +14,7 @@ import (
 // A handler closes a descriptor that has an event in the same turn, and its
 // number becomes another file's: the event is not taken for one of that file.
 func TestLoopReusedNumber(t *testing.T) {
-	l, err := NewLoop()
+	l, err := newLoop()
 	if err != nil {
 		t.Fatal(err)
 	}

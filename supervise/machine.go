@@ -1,9 +1,9 @@
 // Package supervise keeps services running.
 //
-// A service is a state machine (Service). It owns no process, no descriptor
-// and no clock: what it decides is done by a World, and what happens in the
-// world is told to it by calling its methods, one at a time. A Keeper is the
-// World of one service; a Host runs any number of Keepers in one event loop: one
+// A service is a state machine (machine). It owns no process, no descriptor
+// and no clock: what it decides is done by a world, and what happens in the
+// world is reported to it by calling its methods, one at a time. A Keeper is the
+// world of one service; a Host runs any number of Keepers in one event loop: one
 // in the program supervise, all of them in svscan.
 //
 //	           start: Begin, 'u', 'o', or by itself
@@ -12,17 +12,23 @@
 //	+--------+  due       +---------+  others up    +----------+  Ready   +----+
 //	| down   |----------->| waiting |-------------->| starting |--------->| up |
 //	| delayed|            +---------+               +----------+          +----+
-//	| failed |                                           | 'd'            'd' |
-//	+--------+            +-----------+     Ended        v                    v
-//	     ^----------------| finishing |<------------ +--------------------------+
-//	      FinishEnded     +-----------+              | stopping: KILL in time   |
-//	                                                 +--------------------------+
+//	+--------+                                            | 'd'            'd' |
+//	  ^    ^              +-----------+     Ended         v                   v
+//	  |    +--------------| finishing |<------------ +--------------------------+
+//	  |     FinishEnded   +-----------+              | stopping: KILL in time   |
+//	  |                      | exit code 125         +--------------------------+
+//	  |                      | of finish, 100 of run
+//	  |  'u', 'o'            v
+//	  +------------------ failed
 //
-// A service whose directory asks for none of this goes from down to up at once,
-// and from there, when it ends, to down or delayed; so it is with daemontools.
+// A process may also end by itself, starting or up: finishing follows, or what
+// follows it, if there is no ./finish. A service whose directory asks for none of
+// this goes from down to up at once, and from there, when it ends, to down or
+// delayed; so it is with daemontools. After 'x' a service that is down, or failed,
+// is given up.
 //
 // A service is started at most once a second: one that ends at once is down,
-// and told to be so, for the rest of that second.
+// and said to be so, for the rest of that second.
 package supervise
 
 import (
@@ -35,9 +41,9 @@ import (
 	"paperpath/service"
 )
 
-// World does what a Service decides.
-type World interface {
-	// Start starts ./run. An error that is ErrFork means that no process could
+// world does what a machine decides.
+type world interface {
+	// Start starts ./run. An error that is errFork means that no process could
 	// be had; errLater, that Started will be called; after any other the service
 	// counts as having ended at once.
 	Start(service.Rules) (pid int, err error)
@@ -56,8 +62,8 @@ type World interface {
 }
 
 var (
-	// ErrFork is the error of World.Start if the system lacks what a process needs.
-	ErrFork = errors.New("no process to be had")
+	// errFork is the error of world.Start if the system lacks what a process needs.
+	errFork = errors.New("no process to be had")
 	// errLater is not an error.
 	errLater = errors.New("started later")
 )
@@ -73,9 +79,9 @@ const (
 	finishFailure = 125 // of finish: do not restart (s6)
 )
 
-// Service is the state of one service.
-type Service struct {
-	world  World
+// machine is the state of one service.
+type machine struct {
+	world  world
 	rules  service.Rules
 	status service.Status
 
@@ -89,19 +95,19 @@ type Service struct {
 	killAt  time.Time     // what runs is killed then; zero: it is not
 }
 
-// NewService returns a service that is down. up is whether Begin starts it.
-func NewService(w World, up bool) *Service {
+// newMachine returns the machine of a service that is down. up is whether Begin starts it.
+func newMachine(w world, up bool) *machine {
 	want := byte(service.Down)
 	if up {
 		want = service.Up
 	}
-	return &Service{world: w, delay: pause, status: service.Status{Want: want, Stamp: w.Now()}}
+	return &machine{world: w, delay: pause, status: service.Status{Want: want, Stamp: w.Now()}}
 }
 
 // Adopt makes s take over from a predecessor that left a process running: its
 // last status holds on. But one that was told to exit would not have started the
 // service again: that is for who comes then to decide, as if nothing had run.
-func (s *Service) Adopt(last service.Status) {
+func (s *machine) Adopt(last service.Status) {
 	if last.Exit {
 		last.Exit, last.Want = false, s.status.Want
 	}
@@ -117,7 +123,7 @@ func (s *Service) Adopt(last service.Status) {
 
 // Resume makes s go on where a predecessor was killed, of which nothing runs: what
 // the service is wanted for, that it has failed, or when it is to be started next.
-func (s *Service) Resume(last service.Status) {
+func (s *machine) Resume(last service.Status) {
 	s.rules = s.world.Rules()
 	now, ran, finished := s.world.Now(), last.PID != 0, last.FinishPID != 0
 	last.PID, last.FinishPID, last.Paused, last.Ready = 0, 0, false, time.Time{}
@@ -140,25 +146,25 @@ func (s *Service) Resume(last service.Status) {
 }
 
 // Announce tells the status as it is.
-func (s *Service) Announce() { s.world.Announce(s.status) }
+func (s *machine) Announce() { s.world.Announce(s.status) }
 
 // Status returns the status as it is.
-func (s *Service) Status() service.Status { return s.status }
+func (s *machine) Status() service.Status { return s.status }
 
 // Begin starts the service if it is wanted up and not running.
-func (s *Service) Begin() {
+func (s *machine) Begin() {
 	if !s.running() && (s.wanted || s.status.Want == service.Up) {
 		s.start()
 	}
 }
 
 // Gone reports whether the service is down for good.
-func (s *Service) Gone() bool { return s.status.Exit && !s.running() && !s.wanted }
+func (s *machine) Gone() bool { return s.status.Exit && !s.running() && !s.wanted }
 
-func (s *Service) running() bool { return s.status.PID != 0 || s.status.FinishPID != 0 }
+func (s *machine) running() bool { return s.status.PID != 0 || s.status.FinishPID != 0 }
 
 // Due is when Tick wants to be called; zero: not before something happens.
-func (s *Service) Due() time.Time {
+func (s *machine) Due() time.Time {
 	switch {
 	case s.running():
 		return s.killAt
@@ -170,7 +176,7 @@ func (s *Service) Due() time.Time {
 
 // Tick does what is due. If the service waits for others it is to be called
 // when one of them may have come up.
-func (s *Service) Tick() {
+func (s *machine) Tick() {
 	now := s.world.Now()
 	if s.running() {
 		if !s.killAt.IsZero() && !now.Before(s.killAt) {
@@ -186,7 +192,7 @@ func (s *Service) Tick() {
 }
 
 // limit has what runs killed after d; 0 is never.
-func (s *Service) limit(d time.Duration) {
+func (s *machine) limit(d time.Duration) {
 	s.killAt = time.Time{}
 	if d > 0 {
 		s.killAt = s.world.Now().Add(d)
@@ -194,7 +200,7 @@ func (s *Service) limit(d time.Duration) {
 }
 
 // start starts the service, now or when it may be.
-func (s *Service) start() {
+func (s *machine) start() {
 	s.wanted = true
 	if s.running() {
 		return // finish first
@@ -213,7 +219,7 @@ func (s *Service) start() {
 	s.run()
 }
 
-func (s *Service) run() {
+func (s *machine) run() {
 	s.wanted, s.ordered, s.scarce = false, false, false
 	// Said before it is done, and again after it: should this process be killed
 	// in between, the next one knows that there may be somebody to look for.
@@ -223,10 +229,10 @@ func (s *Service) run() {
 	}
 }
 
-// Started tells what came of World.Start.
-func (s *Service) Started(pid int, err error) {
+// Started tells what came of world.Start.
+func (s *machine) Started(pid int, err error) {
 	s.began = s.world.Now()
-	if errors.Is(err, ErrFork) {
+	if errors.Is(err, errFork) {
 		// Somebody who said "once" hears of it in the log and may say it again.
 		s.due, s.wanted, s.scarce = s.began.Add(forkPause), s.status.Want == service.Up && !s.status.Exit, true
 		if s.wanted {
@@ -257,13 +263,13 @@ func (s *Service) Started(pid int, err error) {
 }
 
 // down changes the phase of a service that does not run.
-func (s *Service) down(p service.Phase, due time.Time) {
+func (s *machine) down(p service.Phase, due time.Time) {
 	s.status.Phase, s.status.Due = p, due
 	s.Announce()
 }
 
 // Ready tells that the service said that it is ready.
-func (s *Service) Ready() {
+func (s *machine) Ready() {
 	if s.status.PID != 0 && s.status.Ready.IsZero() {
 		s.status.Ready = s.world.Now()
 		if s.status.Phase == service.PhaseStarting {
@@ -274,7 +280,7 @@ func (s *Service) Ready() {
 }
 
 // Stopping tells that the service said that it is about to end.
-func (s *Service) Stopping() {
+func (s *machine) Stopping() {
 	if s.status.PID != 0 {
 		s.status.Phase = service.PhaseStopping
 		s.Announce()
@@ -282,7 +288,7 @@ func (s *Service) Stopping() {
 }
 
 // Ended tells that the process of the service has ended, and how.
-func (s *Service) Ended(how service.Ending) {
+func (s *machine) Ended(how service.Ending) {
 	pid := s.status.PID
 	s.ended(how)
 	finish, err := s.world.Finish(pid, how)
@@ -296,7 +302,7 @@ func (s *Service) Ended(how service.Ending) {
 }
 
 // ended notes an end, and how long the pause is before the next start.
-func (s *Service) ended(how service.Ending) {
+func (s *machine) ended(how service.Ending) {
 	now := s.world.Now()
 	s.status.PID, s.status.Stamp, s.status.Ready, s.status.Last = 0, now, time.Time{}, how
 	if now.Sub(s.began) >= stable {
@@ -307,13 +313,13 @@ func (s *Service) ended(how service.Ending) {
 }
 
 // FinishEnded tells that ./finish has ended.
-func (s *Service) FinishEnded(how service.Ending) {
+func (s *machine) FinishEnded(how service.Ending) {
 	s.status.FinishPID = 0
 	s.settle(how.Known && how.Signal == 0 && how.Code == finishFailure)
 }
 
 // settle follows an end: up again, if that is wanted.
-func (s *Service) settle(failed bool) {
+func (s *machine) settle(failed bool) {
 	s.killAt = time.Time{}
 	switch failed = failed || s.failed(); {
 	case failed && !s.ordered && s.status.Want != service.Down:
@@ -327,7 +333,7 @@ func (s *Service) settle(failed bool) {
 }
 
 // failed reports whether run ended in a way that means: do not restart.
-func (s *Service) failed() bool {
+func (s *machine) failed() bool {
 	last := s.status.Last
 	return s.rules.Permafail && last.Known && last.Signal == 0 && last.Code == statusFailed
 }

@@ -52,7 +52,7 @@ func (w *testWorld) Signal(sig syscall.Signal) { w.did = append(w.did, sig.Strin
 func (w *testWorld) Announce(s service.Status) { w.last = s }
 
 // state says what svstat would see.
-func (w *testWorld) state(s *Service) string {
+func (w *testWorld) state(s *machine) string {
 	text := "down"
 	if w.last.PID != 0 {
 		text = "up"
@@ -140,7 +140,7 @@ func TestService(t *testing.T) {
 		{events: "Foxmmm", down: true, did: "start", state: "down once gone"},
 	} {
 		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
-		s := NewService(w, !c.down)
+		s := newMachine(w, !c.down)
 		s.Begin()
 		s.Announce()
 		for _, e := range []byte(c.events) {
@@ -154,7 +154,7 @@ func TestService(t *testing.T) {
 			case 'm':
 				w.now = w.now.Add(time.Minute)
 			case 'F':
-				w.fail = ErrFork
+				w.fail = errFork
 			case 'E':
 				w.fail = errors.New("no such program")
 			case 'K':
@@ -269,7 +269,7 @@ func TestServiceWithRules(t *testing.T) {
 			c.rules = service.DefaultRules
 		}
 		w := &testWorld{now: time.Unix(1e9, 0), rules: c.rules, finish: c.finish}
-		s := NewService(w, true)
+		s := newMachine(w, true)
 		s.Begin()
 		end := func(how service.Ending) {
 			how.Known = true
@@ -324,7 +324,7 @@ func TestServiceWithRules(t *testing.T) {
 // Restarts are those that nobody ordered; the due time is told.
 func TestTold(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
-	s := NewService(w, true)
+	s := newMachine(w, true)
 	s.Begin()
 	s.Ended(service.Ending{Known: true, Code: 7})
 	if want := w.now.Add(time.Second); !w.last.Due.Equal(want) || w.last.Last.Code != 7 {
@@ -347,7 +347,7 @@ func TestTold(t *testing.T) {
 // The stamp changes when the process does, and then only.
 func TestStamp(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
-	s := NewService(w, true)
+	s := newMachine(w, true)
 	s.Begin()
 	started := w.now
 	w.now = w.now.Add(time.Hour)
@@ -366,7 +366,7 @@ func TestStamp(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	last := service.Status{Stamp: time.Unix(9e8, 7), PID: 4711, Paused: true, Want: 0}
-	s := NewService(w, true)
+	s := newMachine(w, true)
 	s.Adopt(last)
 	s.Announce()
 	s.Begin()
@@ -384,7 +384,7 @@ func TestAdopt(t *testing.T) {
 func TestAdoptAtTheEnd(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
-		s := NewService(w, up)
+		s := newMachine(w, up)
 		s.Adopt(service.Status{PID: 4711, Phase: service.PhaseStopping, Want: service.Down, Exit: true})
 		s.Announce()
 		if w.last.Phase != service.PhaseStopping || w.last.Exit || s.Gone() {
@@ -434,7 +434,7 @@ func TestResume(t *testing.T) {
 			c.rules = service.DefaultRules
 		}
 		w := &testWorld{now: now, rules: c.rules}
-		s := NewService(w, !c.down)
+		s := newMachine(w, !c.down)
 		s.Resume(c.last)
 		s.Announce()
 		s.Begin()
@@ -480,7 +480,7 @@ func FuzzService(f *testing.F) {
 			w.rules.NotifyFD = 3
 		}
 		w.rules.Permafail = with&32 != 0
-		s := NewService(w, with&1 == 0)
+		s := newMachine(w, with&1 == 0)
 		s.Announce()
 		s.Begin()
 		starts, seconds := len(w.did), 1

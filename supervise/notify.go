@@ -10,6 +10,7 @@ import (
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
+	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 )
 
@@ -101,7 +102,7 @@ func (k *Keeper) rebind(pid int) {
 	for v := range strings.SplitSeq(string(environ), "\x00") {
 		if name, ok := strings.CutPrefix(v, "NOTIFY_SOCKET="); ok && strings.HasPrefix(name, "@paperpath/") {
 			if err := k.bind(name); err != nil {
-				k.host.warn(unable("bind the notification socket of", k.Name, err))
+				k.host.warn(strerr.Unable("bind the notification socket of", k.Name, err))
 			}
 		}
 	}

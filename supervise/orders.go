@@ -9,7 +9,7 @@ import (
 
 // Order obeys one letter of supervise/control. Letters that are none of
 // supervise's are ignored.
-func (s *Service) Order(letter byte) {
+func (s *machine) Order(letter byte) {
 	switch letter {
 	case service.Up:
 		s.status.Want = service.Up
@@ -52,9 +52,9 @@ func (s *Service) Order(letter byte) {
 	}
 }
 
-// startIfDown starts the service because somebody said so: a pause that has
-// grown is not for him.
-func (s *Service) startIfDown() {
+// startIfDown starts the service because somebody said so: an explicit order does
+// not wait out a pause that has grown.
+func (s *machine) startIfDown() {
 	if s.status.PID != 0 {
 		return
 	}
@@ -65,7 +65,7 @@ func (s *Service) startIfDown() {
 	s.start()
 }
 
-func (s *Service) stop() {
+func (s *machine) stop() {
 	s.status.Want, s.wanted, s.ordered = service.Down, false, false
 	switch {
 	case s.status.PID != 0:
@@ -83,7 +83,7 @@ func (s *Service) stop() {
 	s.Announce()
 }
 
-func (s *Service) signal(sig syscall.Signal) {
+func (s *machine) signal(sig syscall.Signal) {
 	if s.status.PID != 0 {
 		s.world.Signal(sig)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"paperpath/internal/child"
 	"paperpath/internal/procfs"
+	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 	"paperpath/service"
 )
@@ -138,7 +139,7 @@ func (k *Keeper) inherit() error {
 	}
 	adopted, err := k.adopt(p)
 	if err != nil {
-		return unable("take over", k.Name, err)
+		return strerr.Unable("take over", k.Name, err)
 	}
 	trusted, _, _ := p.trusted()
 	if !adopted && !k.TakeOver && trusted && p.bootKnown() && last.Boot == procfs.ThisBoot() && !last.Exit {

@@ -73,7 +73,7 @@ func (x *scene) adopt(last service.Status) (bool, error) {
 	x.t.Helper()
 	x.write(last)
 	k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
-	k.service = NewService(k, true)
+	k.service = newMachine(k, true)
 	adopted, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1})
 	k.close()
 	return adopted, err
@@ -230,7 +230,7 @@ func TestWhoMayName(t *testing.T) {
 			os.Chown(x.path+"/supervise/status", c.file, -1)
 			os.Chown(x.path+"/supervise", c.dir, -1)
 			k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
-			k.service = NewService(k, true)
+			k.service = newMachine(k, true)
 			got, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1})
 			k.close()
 			// Neither taken over, nor started beside what may be the service after all.
@@ -263,7 +263,7 @@ func TestWithoutPidfd(t *testing.T) {
 		last := service.Status{PID: c.Process.Pid, Forked: s.Began, Phase: service.PhaseUp, Stamp: time.Now(), Boot: procfs.ThisBoot()}
 		x.write(last)
 		k := &Keeper{Place: Place{Dir: x.dir}, host: x.host}
-		k.service = NewService(k, true)
+		k.service = newMachine(k, true)
 		if ok, err := k.adopt(&predecessor{x.dir, last, x.host.children, 1}); !ok || err != nil {
 			t.Fatalf("%v: %v, %v", errno, ok, err)
 		}

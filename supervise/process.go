@@ -42,8 +42,8 @@ func (p *process) forget(h *Host) {
 }
 
 // Start runs ./run with the environment of this process and, in its directory,
-// the descriptors 0 to 2. What limits softlimit handed on is left in the
-// environment: a run script is no work for them, what it starts is.
+// the descriptors 0 to 2. The limits that softlimit handed on stay in the
+// environment: they are not applied to the run script but to what it starts.
 func (k *Keeper) Start(r service.Rules) (int, error) {
 	files := []uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}
 	vars := k.host.env.Vars
@@ -51,12 +51,12 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 	var err error
 	if r.NotifySocket {
 		if vars, err = k.listen(vars); err != nil {
-			return 0, k.scarce(err)
+			return 0, k.forkFailed(err)
 		}
 	}
 	if r.NotifyFD != 0 {
 		if k.ready, l.end, err = sys.Pipe(); err != nil {
-			return 0, k.scarce(err)
+			return 0, k.forkFailed(err)
 		}
 		for len(files) <= r.NotifyFD {
 			files = append(files, ^uintptr(0))
@@ -71,7 +71,7 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 		if err != nil {
 			l.end.Close()
 			k.closeReady()
-			return 0, k.scarce(err)
+			return 0, k.forkFailed(err)
 		}
 	}
 	l.files, l.vars = files, vars
@@ -108,10 +108,10 @@ func (k *Keeper) started(l *launch) (int, error) {
 	case err == nil:
 		k.run.pid = l.pid
 		k.host.children[l.pid] = k
-		k.heedless, k.awaited = nil, nil
+		k.ignored, k.pending = nil, nil
 		return l.pid, nil
 	case child.Exhausted(err):
-		err = k.scarce(err)
+		err = k.forkFailed(err)
 	default:
 		// What the child says in the C program, in the same words.
 		k.host.voice.Say("fatal: " + strerr.Unable("start", k.Name+"/run", err).Error())
@@ -120,10 +120,11 @@ func (k *Keeper) started(l *launch) (int, error) {
 	return 0, err
 }
 
-func (k *Keeper) scarce(err error) error {
+// forkFailed says that there is no process to be had, and returns errFork.
+func (k *Keeper) forkFailed(err error) error {
 	k.host.voice.Say("warning: unable to fork for " + strerr.Clean(k.Name) +
 		", sleeping 60 seconds: " + strerr.Text(err))
-	return ErrFork
+	return errFork
 }
 
 // Finish runs ./finish as s6 does: with the exit code, 256 if there was none, the
@@ -140,7 +141,7 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 		[]string{"./finish", strconv.Itoa(code), strconv.Itoa(sig), k.Name, strconv.Itoa(pid)},
 		[]uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}, k.host.env.Vars)
 	if err != nil {
-		k.host.warn(unable("start", k.Name+"/finish", err))
+		k.host.warn(strerr.Unable("start", k.Name+"/finish", err))
 		return 0, err
 	}
 	k.finish.pid = finish
@@ -205,8 +206,6 @@ func (k *Keeper) orphanEnded(pid int) {
 		k.ended(pid, service.Ending{})
 	}
 }
-
-func unable(verb, object string, err error) error { return strerr.Unable(verb, object, err) }
 
 // in names the service in an error that does not.
 func in(name string, err error) error {

@@ -309,7 +309,7 @@ func TestCircle(t *testing.T) {
 	for _, c := range []struct{ name, next, want string }{
 		{"a", "b", "a b c a"}, {"a", "x", ""}, {"d", "a", ""}, {"e", "e", "e e"}, {"c", "b", "c b c"},
 	} {
-		if got := strings.Join(circle(services, c.name, c.next), " "); got != c.want {
+		if got := strings.Join(cycle(services, c.name, c.next), " "); got != c.want {
 			t.Errorf("%s, %s: %q, want %q", c.name, c.next, got, c.want)
 		}
 	}
