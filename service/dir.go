@@ -89,7 +89,14 @@ var ErrNotFIFO = errors.New("not a fifo")
 // out in one write, so that those of two senders do not mix. What is not a fifo
 // is not written to, nor what a symbolic link points to: the directory may
 // belong to somebody who is not the caller.
-func (d *Dir) Control(letters []byte) error {
+func (d *Dir) Control(letters []byte) error { return d.control(letters, (*sys.FD).Write) }
+
+// TryControl is Control for a caller that cannot wait until there is room: EAGAIN
+// means that supervise has not read yet what others wrote. No more than
+// PIPE_BUF letters go out all or none.
+func (d *Dir) TryControl(letters []byte) error { return d.control(letters, (*sys.FD).TryWrite) }
+
+func (d *Dir) control(letters []byte, write func(*sys.FD, []byte) (int, error)) error {
 	fd, err := sys.OpenAt(d.at(), d.file("control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -98,7 +105,7 @@ func (d *Dir) Control(letters []byte) error {
 	if err := isFIFO(fd); err != nil {
 		return err
 	}
-	if _, err := fd.Write(letters); err != nil {
+	if _, err := write(fd, letters); err != nil {
 		return &WriteError{err}
 	}
 	return nil
@@ -203,12 +210,12 @@ func (d *Dir) OpenStatus() (*sys.FD, error) {
 }
 
 // ReadStatus reads and closes an open status file; ErrFormat means that it is
-// too short.
+// too short. It does not wait: where others may write, it may be a fifo.
 func ReadStatus(fd *sys.FD) (Status, error) {
 	defer fd.Close()
 	var b [statusLen]byte
-	n, err := fd.Read(b[:])
-	if err != nil && err != io.EOF {
+	n, err := fd.TryRead(b[:])
+	if err != nil && err != io.EOF && err != unix.EAGAIN {
 		return Status{}, err
 	}
 	return ParseStatus(b[:n])

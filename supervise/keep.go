@@ -100,12 +100,17 @@ func (k *Keeper) acquire() error {
 	if err != nil {
 		return strerr.Unable("stat", k.Name+"/down", err)
 	}
-	if k.owner, err = k.Dir.Acquire(k.Name); err != nil {
+	k.owner, err = k.Dir.Acquire(k.Name)
+	switch {
+	case err == nil:
+		if err := k.host.Spare(k.owner.Control()); err != nil {
+			return strerr.Unable("supervise", k.Name, err)
+		}
+	case !k.TakeOver || errors.Is(err, unix.EWOULDBLOCK) || child.Exhausted(err):
 		return err
 	}
-	if err := k.host.Spare(k.owner.Control()); err != nil {
-		return strerr.Unable("supervise", k.Name, err)
-	}
+	// To stop what runs nothing has to be written (a disk that has become
+	// read-only, files that have been replaced).
 	last, err := k.Dir.Status()
 	switch {
 	case err == nil:
@@ -119,8 +124,10 @@ func (k *Keeper) acquire() error {
 
 // begin takes over what runs, or finds out whether to start something.
 func (k *Keeper) begin() error {
-	if err := k.host.loop.Add(k.owner.Control(), k.orders); err != nil {
-		return err
+	if k.owner != nil {
+		if err := k.host.loop.Add(k.owner.Control(), k.orders); err != nil {
+			return err
+		}
 	}
 	if err := k.inherit(); err != nil {
 		return err
@@ -136,8 +143,10 @@ func (k *Keeper) begin() error {
 // starts it.
 func (k *Keeper) fork() error {
 	k.write() // if it cannot be it is tried again, and told of
-	if err := k.owner.Ready(); err != nil {
-		return err
+	if k.owner != nil {
+		if err := k.owner.Ready(); err != nil && !k.TakeOver {
+			return err
+		}
 	}
 	if k.first != nil {
 		k.first.fork(k)

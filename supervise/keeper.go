@@ -21,7 +21,9 @@ type Place struct {
 	Stdout  int    // and 1
 	LogPipe uint64 // the inode, if one of the two is the pipe between a service and its logger
 
-	TakeOver bool // what runs is taken over, but nothing is started by itself
+	// What runs is taken over, to be stopped, without the files if they cannot be had;
+	// nothing is started by itself.
+	TakeOver bool
 }
 
 // Keeper keeps one service: it holds its files, starts its processes and sees
@@ -29,7 +31,7 @@ type Place struct {
 type Keeper struct {
 	Place
 	host    *Host
-	owner   *service.Owner
+	owner   *service.Owner // nil: without the files (TakeOver)
 	service *machine
 
 	run, finish process
@@ -149,7 +151,7 @@ func (k *Keeper) flush() bool {
 }
 
 func (k *Keeper) write() error {
-	if k.status == k.written {
+	if k.status == k.written || k.owner == nil {
 		return nil
 	}
 	err := k.owner.Announce(k.status)

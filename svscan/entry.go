@@ -23,9 +23,7 @@ type entry struct {
 	failed   error // why it was not taken in
 	filling  bool  // somebody may be making it still
 
-	// At the end:
-	after             []string // what is stopped after this service only
-	mainGone, stopped bool     // the service alone; its logger too
+	empty time.Time // at the end: since when there is nothing in the pipe
 }
 
 // open opens the directory, finds out whether the service has a logger and makes

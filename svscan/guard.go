@@ -23,11 +23,15 @@ type guard struct {
 	tries     int               // in vain, since it is elsewhere
 
 	// At the end:
-	told    string    // the orders it got
-	toldAt  time.Time // and when
-	asked   bool      // it is known whether
-	foreign bool      // another svscan keeps it
-	scarce  bool      // there are no descriptors for it before others have ended
+	after     []*guard      // those that it comes after
+	orders    string        // what it is to be told
+	since     time.Time     // and since when
+	told      bool          // it has been
+	killAfter time.Duration // for a logger to read the rest; 0: for ever
+	asked     bool          // it is known whether
+	foreign   bool          // another svscan keeps it
+	scarce    bool          // there are no descriptors for it before others have ended
+	over      bool          // nothing runs any more, or it was given up
 }
 
 func (g *guard) idle() bool { return g.keeper == nil && !g.elsewhere }
@@ -85,9 +89,9 @@ func (g *guard) kept(s *scanner, now time.Time, keeper *supervise.Keeper, err er
 	}
 }
 
-// gone reports, at the end, whether nothing runs any more. A service that a
-// supervise of its own left behind when it was killed is taken over, to be told.
-func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
+// gone reports, at the end, whether nothing runs any more. If a separate supervise
+// was killed, its service is taken over so that it can be stopped.
+func (g *guard) gone(s *scanner, now time.Time, place func() supervise.Place) bool {
 	g.settle(now)
 	if g.keeper != nil {
 		return false
@@ -111,29 +115,33 @@ func (g *guard) gone(s *scanner, now time.Time, p supervise.Place) bool {
 	if err != nil || !s.host.Orphaned(g.dir, status) {
 		return true
 	}
-	g.told = ""
+	p := place()
 	p.TakeOver = true
 	keeper, err := s.host.Keep(p)
 	g.kept(s, now, keeper, err)
-	g.scarce = child.Exhausted(err)
+	g.told, g.scarce = false, child.Exhausted(err)
 	return false
 }
 
 // tell gives its last orders to a service. One whose supervise is just beginning
-// cannot hear yet: there is another turn soon.
+// cannot hear yet, and one that has stopped may have a fifo that is full: then
+// there is another turn soon.
 func (g *guard) tell(s *scanner, now time.Time, orders string) {
-	if g.told == orders {
+	if g.orders != orders {
+		g.orders, g.since, g.told = orders, now, false
+	}
+	if g.told {
 		return
 	}
 	if g.keeper != nil {
-		g.told, g.toldAt = orders, now
+		g.told = true
 		g.keeper.End(orders)
 		return
 	}
-	switch err := g.dir.Control([]byte(orders)); {
+	switch err := g.dir.TryControl([]byte(orders)); {
 	case err == nil:
-		g.told, g.toldAt = orders, now
-	case !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENOENT):
+		g.told = true
+	case !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAGAIN):
 		s.warn(strerr.Unable("control", g.name, err))
 	}
 }

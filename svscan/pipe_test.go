@@ -107,7 +107,7 @@ func TestGoneWithStaleNumber(t *testing.T) {
 	}
 	owner.Close()
 	g := &guard{name: "s", dir: dir, next: time.Now().Add(time.Hour)}
-	if !g.gone(&scanner{host: host(t)}, time.Now(), supervise.Place{}) {
+	if !g.gone(&scanner{host: host(t)}, time.Now(), func() supervise.Place { return supervise.Place{} }) {
 		t.Error("the service would be started again")
 	}
 }

@@ -32,7 +32,9 @@ type scanner struct {
 	nextScan, lastScan time.Time
 	scanTook           time.Duration
 
-	stopping int // how often it was told to end
+	stopping  int  // how often it was told to end
+	ordered   bool // what comes after what is known
+	abandoned bool // a service could not be stopped
 }
 
 // id is what makes two names one service.
@@ -78,14 +80,14 @@ func (s *scanner) keep(now time.Time) time.Time {
 // they are taken in: two directories, the pipe, three files of supervise twice,
 // and what a start needs. After most of them orders and signals are heard again.
 const (
-	each = 16
-	most = 256
+	each  = 16
+	batch = 256
 )
 
 // take takes in what is not kept, or some of it: the rest has its turn at once.
 func (s *scanner) take(now time.Time) {
 	var entries []*entry
-	few := max(1, min(most, s.host.Room()/each))
+	few := max(1, min(batch, s.host.Room()/each))
 	for _, v := range s.services {
 		if len(entries) < few && v.wants(now) {
 			entries = append(entries, v)
@@ -244,10 +246,15 @@ func (s *scanner) After(name string) []string {
 	if g == nil {
 		return nil
 	}
+	return s.after(g)
+}
+
+// after reads what a service comes after, whether it is taken in or not.
+func (s *scanner) after(g *guard) []string {
 	dir := g.dir
 	if dir == nil {
 		var err error
-		if dir, err = s.open(name); err != nil {
+		if dir, err = s.open(g.name); err != nil {
 			return nil
 		}
 		defer dir.Close()

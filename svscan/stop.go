@@ -1,129 +1,215 @@
 package svscan
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"paperpath/internal/child"
+	"paperpath/internal/strerr"
 	"paperpath/service"
+	"paperpath/supervise"
 )
 
 const (
-	stopInterval = 100 * time.Millisecond // between two looks at what other supervises keep
-	logGrace     = 5 * time.Second        // for a logger to read its pipe to the end
+	stopInterval = 100 * time.Millisecond // between two looks at what tells nothing by itself
+	logGrace     = 5 * time.Second        // that a log pipe stays empty before the logger is told to end
+	killGrace    = 5 * time.Second        // for another supervise to kill what it keeps
+)
+
+// Orders at the end.
+const (
+	end         = "dx"
+	endKilled   = "dxk"
+	drainOrders = "cox" // a logger reads to the end of the pipe and is not restarted
 )
 
 // stop does the next step of an orderly end and reports whether nothing runs any
 // more, and else when to come again.
 //
-// A service is told to go down, and not to come back, when those that come after
-// it are gone. Then nobody writes to its pipe any more; svscan lets go of that
-// end, and the logger reads what is left and ends by itself.
+// A service is told to go down, and not to come back, when everything that comes
+// after it has ended:
+//
+//	             those after the service have ended      those after the logger, too
+//	service, logger ──────> service is told ──> it ends ──────> pipe is closed
+//	                                                                  |
+//	                                 logger ends <──── reads what is in the pipe
 //
 // Told once more, svscan waits for nobody and kills the services; a third time,
 // the loggers too.
 func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
+	if !s.ordered {
+		s.order()
+		s.ordered = true
+	}
 	for s.stopSome(now) {
 	}
 	wake = now.Add(time.Minute)
 	done = true
 	for _, v := range s.services {
-		done = done && v.stopped
-		if v.main.elsewhere || v.log.elsewhere || v.main.scarce || v.log.scarce ||
-			!v.stopped && v.log.told == readOn {
-			wake = now.Add(stopInterval)
+		done = done && v.log.over
+		for _, g := range []*guard{&v.main, &v.log} {
+			if !g.over && (g.scarce || g.orders != "" && g.keeper == nil || g.orders == drainOrders) {
+				wake = now.Add(stopInterval)
+			}
 		}
 	}
 	return done, wake
 }
 
+// order finds out what comes after what.
+func (s *scanner) order() {
+	for _, v := range s.services {
+		if s.byName[v.name] == nil {
+			s.byName[v.name] = v // its name is gone; others may still come after it
+		}
+	}
+	for _, v := range s.services {
+		v.main.after = s.guards(s.after(&v.main))
+		v.log.after = s.guards(s.after(&v.log))
+	}
+}
+
+func (s *scanner) guards(names []string) (guards []*guard) {
+	for _, name := range names {
+		if g := s.guard(name); g != nil {
+			guards = append(guards, g)
+		}
+	}
+	return guards
+}
+
 // stopSome does the next step for those whose turn it is, and reports whether
 // another one's turn may have come by that.
 func (s *scanner) stopSome(now time.Time) (progress bool) {
-	needed := map[string]bool{} // by a service that is not gone yet
+	needed := map[*guard]bool{} // by one that has not ended yet
 	for _, v := range s.services {
-		if v.after == nil && v.main.dir != nil {
-			v.after = append([]string{}, v.main.dir.After()...)
-		}
-		if !v.mainGone {
-			for _, name := range v.after {
-				needed[name] = true
+		for _, g := range []*guard{&v.main, &v.log} {
+			if !g.over {
+				for _, before := range g.after {
+					needed[before] = true
+				}
 			}
 		}
 	}
+	// A logger comes before its service, whatever else is said.
+	turn := func(v *entry, g *guard, anyhow bool) bool {
+		return !g.over && (g == &v.main || v.main.over) && (anyhow || g.orders != "" || !needed[g])
+	}
 	// In a circle everybody is needed.
 	anyhow := s.stopping >= 2 || !slices.ContainsFunc(s.services, func(v *entry) bool {
-		return !v.mainGone && (v.main.told != "" || !needed[v.name])
+		return turn(v, &v.main, false) || turn(v, &v.log, false)
 	})
 	for _, v := range s.services {
-		if !v.stopped && (v.mainGone || v.main.told != "" || anyhow || !needed[v.name]) {
-			gone := v.mainGone
-			v.stop(s, now)
-			progress = progress || v.mainGone != gone
+		if turn(v, &v.main, anyhow) {
+			v.main.stop(s, now, v.openAll, v.mainPlace, v.mainOrders)
+			progress = progress || v.main.over
+		}
+		if turn(v, &v.log, anyhow) {
+			v.closeWriter()
+			v.log.stop(s, now, v.reopenLog, v.logPlace, v.logOrders)
+			progress = progress || v.log.over
+			if v.log.over {
+				v.close()
+			}
 		}
 	}
 	return progress
 }
 
-// readOn has a logger go on to its own end, and not again.
-const readOn = "cox"
-
-// stop does the next step for one service and its logger.
-func (v *entry) stop(s *scanner, now time.Time) {
-	if !v.mainGone {
-		if !v.main.reach(s, func() (*service.Dir, error) { return s.open(v.name) }) {
-			return
-		}
-		if !v.main.gone(s, now, v.mainPlace()) {
-			orders := "dx"
-			if s.stopping >= 2 {
-				orders = "dxk"
+// stop does the next step for one service directory.
+func (g *guard) stop(s *scanner, now time.Time, open func(*scanner) error,
+	place func() supervise.Place, orders func(*scanner, time.Time) string) {
+	// What was not taken in: a predecessor may have left it running.
+	g.scarce = false
+	if g.dir == nil {
+		if err := open(s); child.Exhausted(err) {
+			// Others give their descriptors back when they have ended.
+			g.scarce = slices.ContainsFunc(s.services, func(v *entry) bool { return v.main.dir != nil })
+			if g.scarce {
+				return
 			}
-			v.main.tell(s, now, orders)
-		}
-		v.mainGone = v.main.gone(s, now, v.mainPlace())
-		if !v.mainGone {
-			return
 		}
 	}
-	v.closeWriter()
-	if v.main.dir != nil && !v.log.reach(s, func() (*service.Dir, error) { return v.openLog(s) }) {
+	if g.over = g.gone(s, now, place); g.over {
 		return
 	}
-	if !v.log.gone(s, now, v.logPlace()) {
-		orders := v.log.told
-		switch {
-		case s.stopping >= 3:
-			orders = "dxk"
-		case orders == "":
-			orders = "dx"
-			if status := v.log.status(); status.PID != 0 || status.Want == service.Up {
-				orders = readOn
-			}
-		case orders == readOn && now.Sub(v.log.toldAt) > logGrace:
-			orders = "dx" // somebody else holds the pipe open
-		}
-		v.log.tell(s, now, orders)
+	g.tell(s, now, orders(s, now))
+	if g.over = g.gone(s, now, place); g.over {
+		return
 	}
-	if v.stopped = v.log.gone(s, now, v.logPlace()); v.stopped {
-		v.close()
+	if g.keeper == nil && g.orders == endKilled && now.Sub(g.since) > killGrace {
+		s.env.Warn(strerr.Unable("stop", g.name, errors.New("what supervises it does not obey")))
+		g.over, s.abandoned = true, true
 	}
 }
 
-// reach opens the directory of what was not taken in: a predecessor that could
-// have more descriptors may have left it running. It reports false if there are
-// none to spare before others have given theirs back.
-func (g *guard) reach(s *scanner, open func() (*service.Dir, error)) bool {
-	g.scarce = false
-	if g.dir != nil {
-		return true
+func (v *entry) mainOrders(s *scanner, _ time.Time) string {
+	if s.stopping >= 2 {
+		return endKilled
 	}
-	dir, err := open()
+	return end
+}
+
+// logOrders are first that the logger read what is in the pipe and end by itself.
+//
+// If somebody else has the writing end too, the pipe does not come to its end. So
+// the logger is told to end when there has been nothing in it for a while. As long
+// as there is something it may take its time: as much as timeout-kill in its
+// directory says.
+func (v *entry) logOrders(s *scanner, now time.Time) string {
+	g := &v.log
+	status := g.status()
 	switch {
-	case err == nil:
-		g.dir = dir
-	case child.Exhausted(err):
-		g.scarce = slices.ContainsFunc(s.services, func(v *entry) bool { return v.main.dir != nil })
+	case s.stopping >= 3:
+		return endKilled
+	case g.orders == "":
+		if status.PID == 0 && status.Want != service.Up {
+			return end
+		}
+		g.killAfter = g.dir.Rules(func(error) {}).KillAfter
+		return drainOrders
+	case g.orders != drainOrders:
+		return g.orders
+	case g.killAfter > 0 && now.Sub(g.since) >= g.killAfter:
+		return endKilled
 	}
-	return !g.scarce
+	if status.PID != 0 && v.unread() {
+		v.empty = time.Time{}
+		return drainOrders
+	}
+	if v.empty.IsZero() {
+		v.empty = now
+	}
+	if now.Sub(v.empty) < logGrace {
+		return drainOrders
+	}
+	return end
+}
+
+// unread reports whether there is something in the log pipe.
+func (v *entry) unread() bool {
+	if v.from == nil {
+		return false
+	}
+	n, err := unix.IoctlGetInt(int(v.from.Fd()), unix.TIOCINQ)
+	return err == nil && n > 0
+}
+
+// openAll opens the service directory, and the log pipe.
+func (v *entry) openAll(s *scanner) error {
+	err := v.open(s)
+	if child.Exhausted(err) {
+		v.close()
+	}
+	return err
+}
+
+func (v *entry) reopenLog(s *scanner) (err error) {
+	if v.main.dir != nil {
+		v.log.dir, err = v.openLog(s)
+	}
+	return err
 }

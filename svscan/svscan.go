@@ -34,6 +34,7 @@ package svscan
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -71,17 +72,27 @@ func svscan(_ context.Context, env *proc.Env) error {
 
 	s := newScanner(env)
 	var err error
-	s.host, err = supervise.NewHost(env, s, interval, s.signal,
+	signals := []unix.Signal{
 		unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, // end
 		unix.SIGHUP, unix.SIGALRM, // look
 		unix.SIGUSR1, unix.SIGUSR2, // nothing: process 1 must not die of them
-	)
+	}
+	if os.Getpid() == 1 {
+		// The kernel keeps from process 1 what would end it, if there is no handler.
+		// Those of these are the Go runtime's, which needs them. A fault is still
+		// one: only what another process sends comes as a signal.
+		signals = append(signals, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE)
+	}
+	s.host, err = supervise.NewHost(env, s, interval, s.signal, signals...)
 	if err != nil {
 		return strerr.Unable("create", "pipe", err)
 	}
 	for {
 		done, wake := s.step(time.Now())
-		if done {
+		switch {
+		case done && s.abandoned:
+			return errors.New("not every service has ended")
+		case done:
 			return nil
 		}
 		s.host.Turn(wake)

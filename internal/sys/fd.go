@@ -126,6 +126,16 @@ func (f *FD) Write(b []byte) (int, error) {
 	return done, nil
 }
 
+// TryWrite is one write(2), for a descriptor that is not to block: EAGAIN if there
+// is no room just now.
+func (f *FD) TryWrite(b []byte) (int, error) {
+	for {
+		if n, err := unix.Write(f.n, b); err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
 // write writes some of b. With a deadline it does not block: poll(2) promises
 // room for something, and write(2) would wait for room for all of it.
 func (f *FD) write(b []byte) (int, error) {
