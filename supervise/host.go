@@ -50,11 +50,12 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 		poll:     poll,
 		signaled: signaled,
 	}
-	provideThreads()
+	// First of all: one that comes before this ends the process.
 	fd, err := sys.Signals(append(signals, unix.SIGCHLD)...)
 	if err != nil {
 		return nil, err
 	}
+	provideThreads()
 	if err := unix.SetNonblock(int(fd.Fd()), true); err != nil {
 		return nil, err
 	}

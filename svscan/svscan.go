@@ -78,10 +78,12 @@ func svscan(_ context.Context, env *proc.Env) error {
 		unix.SIGUSR1, unix.SIGUSR2, // nothing: process 1 must not die of them
 	}
 	if os.Getpid() == 1 {
-		// The kernel keeps from process 1 what would end it, if there is no handler.
-		// Those of these are the Go runtime's, which needs them. A fault is still
-		// one: only what another process sends comes as a signal.
-		signals = append(signals, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE)
+		// The kernel keeps from process 1 what would end it and has no handler. The
+		// first three have the Go runtime's, which it needs; a fault is still a
+		// fault, only what another process sends comes as a signal. And the kernel
+		// does not keep away the others while a thread is in a handler.
+		signals = append(signals, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE,
+			unix.SIGSTKFLT, unix.SIGIO, unix.SIGVTALRM, unix.SIGPROF)
 	}
 	s.host, err = supervise.NewHost(env, s, interval, s.signal, signals...)
 	if err != nil {

@@ -42,9 +42,9 @@ func (f *FD) notify(sig unix.Signal) {
 
 // fatal are signals that end a program in C which does not catch them, while the
 // Go runtime catches them to do nothing, or to print the state of its goroutines.
-// (It needs its handlers of faults, URG and PIPE.)
+// (It needs its handlers of SEGV, BUS, FPE, URG and PIPE.)
 var fatal = [...]unix.Signal{
-	unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGSTKFLT,
+	unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGSTKFLT,
 	unix.SIGXCPU, unix.SIGVTALRM, unix.SIGPROF, unix.SIGIO, unix.SIGPWR,
 }
 

@@ -193,13 +193,19 @@ func TestSignals(t *testing.T) {
 	for _, end := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
 		c := newContainer(t)
 		c.service("s", "for s in HUP INT QUIT USR1 USR2 ALRM PIPE; do trap \"echo $s\" $s; done\n"+
-			"trap 'echo TERM; kill $!; exit' TERM\necho >/run/up\nwhile :; do sleep 1000 & wait $!; done\n")
+			"trap 'echo TERM; kill $!; exit' TERM\n"+
+			// ILL TRAP ABRT BUS FPE SEGV STKFLT XCPU VTALRM PROF IO SYS
+			"for s in 4 5 6 7 8 11 16 24 26 27 29 31; do kill -$s 1; done\necho >/run/up\nwhile :; do sleep 1000 & wait $!; done\n")
 		c.start()
 		c.until("it is up", func() bool { return c.read("run/up") != "" })
-		for _, sig := range []syscall.Signal{
-			syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGPIPE, syscall.SIGWINCH, syscall.SIGCHLD,
-		} {
-			c.must(c.cmd.Process.Signal(sig))
+		for range 40 { // of many that come at once some have to wait
+			for _, sig := range []syscall.Signal{
+				syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGPIPE, syscall.SIGWINCH, syscall.SIGCHLD,
+				syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSTKFLT,
+				syscall.SIGXCPU, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGSYS,
+			} {
+				c.must(c.cmd.Process.Signal(sig))
+			}
 		}
 		if status := c.stop(end); status != 0 {
 			t.Errorf("%v: status %d", end, status)
