@@ -29,7 +29,7 @@ func svstat(_ context.Context, env *proc.Env) error {
 		out = append(out, describe(env, name, time.Now())...)
 		out = append(out, '\n')
 	}
-	env.Files[1].Write(out) // an error could be told to nobody who asked
+	env.Files[1].Write(out) // if it cannot be written there is nobody to tell
 	return nil
 }
 

@@ -38,9 +38,9 @@ const goals = "uUdDrR"
 func (g goal) isDown() bool { return g == goalDown || g == goalFinished }
 
 // reached reports whether a service is where it should be. first and last are
-// what it was at the beginning and at the look before this one: who looks only
-// now and then does not see everything that a service goes through, but a new
-// label says that it went.
+// what it was at the beginning and at the look before this one: looking from time
+// to time can miss states that do not last, but a changed label shows that the
+// process changed.
 func (g goal) reached(first, last, now *Status) bool {
 	finished := now.PID == 0 && now.Phase != PhaseFinishing
 	changed := !now.Stamp.Equal(last.Stamp)
@@ -87,7 +87,7 @@ type waited struct {
 	first, last Status
 	reached     bool
 	told        bool // it was given orders: a failure from before means nothing
-	unheard     bool // it is to go down, and its status does not say so yet
+	unheard     bool // an order to go down was sent, and its status does not say so yet
 	coming      bool // its orders make it begin or end, which has not happened yet
 	failed      bool // it is down for good
 }
