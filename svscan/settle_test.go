@@ -36,7 +36,7 @@ func TestMadeInPlace(t *testing.T) {
 func TestSettled(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "x")
-	make := func(file string) {
+	create := func(file string) {
 		t.Helper()
 		if strings.HasSuffix(file, "/") {
 			file = filepath.Join(name, file)
@@ -53,7 +53,7 @@ func TestSettled(t *testing.T) {
 		file  string
 		after time.Duration // of quiet it is ready
 	}{{"./", interval}, {"run", quiet}, {"log/", interval}, {"log/run", quiet}} {
-		make(step.file)
+		create(step.file)
 		now := time.Now()
 		if ok, again := settled(name, now); ok || again.Sub(now) > step.after {
 			t.Errorf("%s: settled %v, again in %v", step.file, ok, again.Sub(now))
