@@ -18,6 +18,7 @@ import (
 // is renamed or its link is removed. Errors are the kernel's.
 type Dir struct {
 	fd    *sys.FD
+	name  string // what it was opened as
 	base  string // SUPERVISEDIR
 	files string // where lock, control, ok and status are: absolute, or below fd
 }
@@ -30,25 +31,27 @@ func Open(env *proc.Env, name string) (*Dir, error) {
 	if env.Dir != "" && !filepath.IsAbs(name) {
 		name = env.Dir + "/" + name
 	}
-	return open(unix.AT_FDCWD, name, env.Vars.Value("SUPERVISEDIR"))
+	return open(unix.AT_FDCWD, name, name, env.Vars.Value("SUPERVISEDIR"))
 }
 
 // Sub opens a service directory below d: the logger's.
-func (d *Dir) Sub(name string) (*Dir, error) { return open(d.at(), name, d.base) }
+func (d *Dir) Sub(name string) (*Dir, error) {
+	return open(d.at(), name, d.name+"/"+name, d.base)
+}
 
 // open does what chdir(2) would check too: looking up "." wants search
 // permission on the directory itself, which O_PATH alone does not.
-func open(at int, name, base string) (*Dir, error) {
-	fd, err := sys.OpenAt(at, name+"/.", unix.O_PATH|unix.O_DIRECTORY, 0)
+func open(at int, file, name, base string) (*Dir, error) {
+	fd, err := sys.OpenAt(at, file+"/.", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{fd, base, base}
+	d := &Dir{fd, name, base, base}
 	switch {
 	case base == "":
 		d.files = "supervise"
 	case filepath.IsAbs(base):
-		path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(d.at()))
+		path, err := d.path()
 		if err != nil {
 			fd.Close()
 			return nil, err
@@ -58,8 +61,35 @@ func open(at int, name, base string) (*Dir, error) {
 	return d, nil
 }
 
+// path returns the path of the directory, without links in it: whoever opens it by
+// another name must find the same files.
+func (d *Dir) path() (string, error) {
+	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(d.at()))
+	if errors.Is(err, unix.ENOENT) {
+		return resolve(d.name)
+	}
+	return path, err
+}
+
+// resolve does without /proc: it tells what a name leads to at this moment.
+func resolve(name string) (string, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
 // file is where a file of supervise is, as openat(2) wants it beside at().
 func (d *Dir) file(name string) string { return d.files + "/" + name }
+
+// shown is what messages call the file of a service that they call name.
+func (d *Dir) shown(name, file string) string {
+	if filepath.IsAbs(d.files) {
+		return d.file(file)
+	}
+	return name + "/" + d.file(file)
+}
 
 func (d *Dir) at() int { return int(d.fd.Fd()) }
 

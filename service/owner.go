@@ -40,14 +40,14 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 	}
 	if err != nil {
 		o.Close()
-		return nil, strerr.Unable("acquire", name+"/supervise/lock", err)
+		return nil, strerr.Unable("acquire", d.shown(name, "lock"), err)
 	}
 	unix.Mkfifoat(d.at(), d.file("control"), 0o600) // the open says what is wrong
 	// Open for writing too, it does not come to its end when a sender leaves.
 	o.control, err = d.openFIFO("control", unix.O_RDWR)
 	if err != nil {
 		o.Close()
-		return nil, strerr.Unable("read", name+"/supervise/control", err)
+		return nil, strerr.Unable("read", d.shown(name, "control"), err)
 	}
 	return o, nil
 }
@@ -67,7 +67,7 @@ func (o *Owner) Ready() (err error) {
 	unix.Mkfifoat(o.dir.at(), o.dir.file("ok"), 0o600)
 	o.ok, err = o.dir.openFIFO("ok", unix.O_RDONLY)
 	if err != nil {
-		return strerr.Unable("read", o.name+"/supervise/ok", err)
+		return strerr.Unable("read", o.dir.shown(o.name, "ok"), err)
 	}
 	return nil
 }
@@ -76,18 +76,23 @@ func (o *Owner) Ready() (err error) {
 // goal made: that is how Debian keeps the files outside /etc. made tells why it
 // could not be made, which is of interest if it is not there.
 func (d *Dir) makeDir() (made, err error) {
+	var base error
 	if filepath.IsAbs(d.base) {
-		unix.Mkdir(d.base, 0o755)
+		base = unix.Mkdir(d.base, 0o755)
 	}
-	if made = unix.Mkdirat(d.at(), d.files, 0o700); made == nil {
+	made = unix.Mkdirat(d.at(), d.files, 0o700)
+	switch {
+	case made == nil:
 		return nil, nil
+	case made == unix.ENOENT && base != nil && base != unix.EEXIST:
+		return base, nil
 	}
 	var goal [unix.PathMax]byte
 	n, err := unix.Readlinkat(d.at(), d.files, goal[:])
 	switch {
 	case err == nil:
 		made = unix.Mkdirat(d.at(), string(goal[:n]), 0o700)
-	case err != unix.ENOENT && err != unix.EINVAL:
+	case err != unix.ENOENT && err != unix.EINVAL && d.base == "":
 		return made, strerr.Unable("readlink", "./supervise", err)
 	}
 	return made, nil
@@ -144,7 +149,7 @@ func (o *Owner) Control() *sys.FD { return o.control }
 // two more changes may read a status that is not published yet, or half of one.
 func (o *Owner) Announce(s Status) error {
 	s.Boot = procfs.ThisBoot()
-	file := o.name + "/supervise/status.new"
+	file := o.dir.shown(o.name, "status.new")
 	fd, err := o.dir.openNew("status.new")
 	if err != nil {
 		return strerr.Unable("open", file, err)

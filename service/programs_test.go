@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,5 +277,46 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("by another name it is not found: %v", err)
 		}
 		again.Close()
+		// Without /proc it is the same place.
+		for _, d := range []*Dir{d, log} {
+			path, err := d.path()
+			if resolved, errResolved := resolve(d.name); err != nil || errResolved != nil || path != resolved {
+				t.Errorf("%q, %v; resolved %q, %v", path, err, resolved, errResolved)
+			}
+		}
+	}
+}
+
+// What a SUPERVISEDIR lacks is said with its name, and of supervise/ in the words
+// of daemontools.
+func TestElsewhereMissing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("loop", dir+"/loop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir+"/s/supervise/lock", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ReplaceAll(dir[1:], "/", ":") + ":s"
+	for base, want := range map[string]string{
+		"":                    "s/supervise/lock: is a directory",
+		"state/s":             "s/state/s/lock: file does not exist",
+		dir + "/loop":         dir + "/loop/" + name + "/lock: symbolic link loop",
+		dir + "/none/but/one": dir + "/none/but/one/" + name + "/lock: file does not exist",
+		// Nobody can make a directory here, for a reason that is not ENOENT.
+		"/sys/paperpath": "/sys/paperpath/" + name + "/lock: ",
+	} {
+		d, err := Open(&proc.Env{Dir: dir, Vars: proc.Vars{"SUPERVISEDIR=" + base}}, "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Acquire("s")
+		if err == nil || !strings.HasPrefix(err.Error(), "unable to acquire "+want) {
+			t.Errorf("%q: %v, want %q", base, err, want)
+		}
+		if strings.HasPrefix(base, "/sys") && errors.Is(err, unix.ENOENT) {
+			t.Errorf("%v, and not why the directory could not be made", err)
+		}
+		d.Close()
 	}
 }
