@@ -24,7 +24,7 @@ import (
 //	                           and it began, by the time of day, when the label says,
 //	                           or stands in the directory, or has the log pipe
 //
-// A status can be somebody's else word, as supervise/ may have been given to a user
+// A status can be somebody else's word, as supervise/ may have been given to a user
 // who is to control the service. Then it may name processes that this user could
 // signal himself, and no others (believed).
 //
