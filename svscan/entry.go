@@ -20,8 +20,9 @@ type entry struct {
 	inode    uint64  // of it
 	main     guard
 	log      guard
-	failed   error // why it was not taken in
-	filling  bool  // somebody may be making it still
+	failed   error     // why it was not taken in
+	filling  bool      // somebody may be making it still
+	since    time.Time // when it was seen first
 
 	empty time.Time // at the end: since when there is nothing in the pipe
 }
@@ -88,7 +89,7 @@ func (v *entry) wants(now time.Time) bool {
 		return false
 	}
 	if v.filling {
-		ok, again := settled(v.name, now)
+		ok, again := settled(v.name, v.since, now)
 		v.filling = !ok
 		v.main.next, v.log.next = again, again
 	}

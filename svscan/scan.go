@@ -176,7 +176,7 @@ func (s *scanner) see(name string) {
 			s.warn(strerr.Unable("start", name, errors.New("running too many services")))
 			return
 		}
-		v = &entry{id: id, filling: s.fills(name)}
+		v = &entry{id: id, filling: s.fills(name), since: time.Now()}
 		s.byID[id] = v
 		s.services = append(s.services, v)
 	}

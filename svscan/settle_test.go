@@ -55,18 +55,49 @@ func TestSettled(t *testing.T) {
 	}{{"./", interval}, {"run", quiet}, {"log/", interval}, {"log/run", quiet}} {
 		create(step.file)
 		now := time.Now()
-		if ok, again := settled(name, now); ok || again.Sub(now) > step.after {
+		if ok, again := settled(name, now, now); ok || again.Sub(now) > step.after {
 			t.Errorf("%s: settled %v, again in %v", step.file, ok, again.Sub(now))
 		}
-		if ok, _ := settled(name, now.Add(step.after-quiet/2)); ok {
+		if ok, _ := settled(name, now, now.Add(step.after-quiet/2)); ok {
 			t.Errorf("%s: settled too early", step.file)
 		}
-		if ok, _ := settled(name, now.Add(step.after)); !ok {
+		if ok, _ := settled(name, now, now.Add(step.after)); !ok {
 			t.Errorf("%s: not settled after %v", step.file, step.after)
 		}
 	}
-	if ok, _ := settled(name, time.Now().Add(-time.Hour)); !ok {
+	if ok, _ := settled(name, time.Now(), time.Now().Add(-time.Hour)); !ok {
 		t.Error("a clock that was set back keeps the service out")
+	}
+
+	// Something is written there all the time.
+	since := time.Now()
+	create("new")
+	if ok, _ := settled(name, since, time.Now()); ok {
+		t.Error("settled while something changes")
+	}
+	if ok, _ := settled(name, since.Add(-interval), time.Now()); !ok {
+		t.Error("not settled because something changes all the time")
+	}
+	if err := os.RemoveAll(filepath.Join(name, "log/run")); err != nil {
+		t.Fatal(err)
+	}
+	if ok, _ := settled(name, since.Add(-interval), time.Now()); ok {
+		t.Error("settled without a run of the logger")
+	}
+	create("log/run")
+
+	// It comes by rename. The clock of file systems is coarse.
+	time.Sleep(20 * time.Millisecond)
+	if err := os.Rename(name, name+".new"); err != nil {
+		t.Fatal(err)
+	}
+	name += ".new"
+	if ok, _ := settled(name, time.Now(), time.Now()); !ok {
+		t.Error("not settled when renamed")
+	}
+	create("data")
+	if ok, _ := settled(name, time.Now(), time.Now()); ok {
+		t.Error("settled when something was made in it after the rename")
 	}
 }
 
