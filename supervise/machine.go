@@ -51,6 +51,8 @@ type world interface {
 	Finish(pid int, how service.Ending) (int, error)
 	// Signal sends a signal to ./run, or to ./finish if that runs.
 	Signal(syscall.Signal)
+	// Late tells that ./finish has taken too long, and will be killed.
+	Late()
 	// Announce tells the status to everybody.
 	Announce(service.Status)
 	// Rules are what the service directory asks for now.
@@ -180,6 +182,9 @@ func (s *machine) Tick() {
 	now := s.world.Now()
 	if s.running() {
 		if !s.killAt.IsZero() && !now.Before(s.killAt) {
+			if s.status.FinishPID != 0 {
+				s.world.Late()
+			}
 			s.world.Signal(unix.SIGKILL)
 			s.world.Signal(unix.SIGCONT)
 			s.limit(killAgain)

@@ -43,6 +43,8 @@ func (w *testWorld) Finish(pid int, how service.Ending) (int, error) {
 	return w.pid, nil
 }
 
+func (w *testWorld) Late() { w.did = append(w.did, "late") }
+
 func (w *testWorld) Rules() service.Rules { return w.rules }
 
 func (w *testWorld) Blocked(service.Rules) bool { return w.blocked }
@@ -210,7 +212,7 @@ func TestServiceWithRules(t *testing.T) {
 		{events: "!!", finish: true, did: "start finish", phase: "delayed", state: "down u"},
 		{events: "!+!", finish: true, did: "start finish start", phase: "up", state: "up u"},
 		{events: "!+++", finish: true, did: "start finish", phase: "finishing", state: "down u"},
-		{events: "!+++++", rules: plain, finish: true, did: "start finish killed continued", phase: "finishing", state: "down u"},
+		{events: "!+++++", rules: plain, finish: true, did: "start finish late killed continued", phase: "finishing", state: "down u"},
 		{events: "!TTT", rules: rules(func(r *service.Rules) { r.FinishWithin = 0 }), finish: true, did: "start finish", phase: "finishing", state: "down u"},
 		{events: "+!d!", finish: true, did: "start finish", phase: "down", state: "down d"},
 		{events: "+!du!", finish: true, did: "start finish start", phase: "up", state: "up u"},

@@ -149,6 +149,11 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	return finish, nil
 }
 
+// Late warns of a ./finish that is killed: what it was to do may not be done.
+func (k *Keeper) Late() {
+	k.host.warn(errors.New(strerr.Clean(k.Name) + "/finish takes too long: killing it"))
+}
+
 // exec starts a program in the service directory, whose name below /proc the
 // child goes to. The directory of this process is that of all its threads: only
 // where there is no /proc it goes there for a moment.

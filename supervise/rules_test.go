@@ -100,6 +100,11 @@ func TestFinishTakesLong(t *testing.T) {
 	if s := x.status(); s.Want != service.Down || s.PID != 0 || !s.Due.IsZero() {
 		t.Errorf("%+v", s)
 	}
+	x.order("x")
+	x.end()
+	if want := "supervise: warning: " + x.path + "/finish takes too long: killing it\n"; !strings.Contains(x.said.String(), want) {
+		t.Errorf("%q lacks %q", x.said.String(), want)
+	}
 }
 
 func TestPermafail(t *testing.T) {
