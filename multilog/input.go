@@ -12,6 +12,9 @@ import (
 const (
 	// bufferSize is how much is read at once: what a pipe holds.
 	bufferSize = 64 << 10
+	// unkeptSize is the same for logs without a journal: a kill between the read
+	// and the write costs no more.
+	unkeptSize = 1 << 10
 	// pipeSize is what a pipe is given room for when its writer fills it all
 	// the time: writer and reader then wait for each other less often.
 	pipeSize = 256 << 10

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/fnv"
+	"runtime/debug"
 	"sync/atomic"
 	"unsafe"
 
@@ -30,6 +31,7 @@ type journal struct {
 	mem    []byte
 	header *header
 	file   interface{ Fd() uintptr }
+	pause  func() // tells that there is no room for it, and waits
 	boot   [40]byte
 	script uint64    // that which is applied from the next mark on
 	input  [2]uint64 // and to what
@@ -84,7 +86,7 @@ const (
 // journal: without one the same is done in memory.
 func openJournal(lock fsys.File) *journal {
 	fd, ok := lock.(interface{ Fd() uintptr })
-	if !ok || !steady(fd) {
+	if !ok {
 		return nil
 	}
 	boot, ok := bootName()
@@ -95,9 +97,12 @@ func openJournal(lock fsys.File) *journal {
 	if err != nil || st.Size != 0 && st.Size != lockSize {
 		return nil // somebody's own: a lock is all it is to us
 	}
-	// All of it must have its place on the disk now: a store into a mapping
-	// that has none is no error, it is the end of the process.
-	if err := unix.Fallocate(int(fd.Fd()), 0, 0, lockSize); err != nil {
+	// All of it gets its place on the disk now, if that is to be had.
+	err = unix.Fallocate(int(fd.Fd()), 0, 0, lockSize)
+	if err == unix.EOPNOTSUPP {
+		err = unix.Ftruncate(int(fd.Fd()), lockSize)
+	}
+	if err != nil {
 		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
 	}
@@ -114,20 +119,6 @@ func openJournal(lock fsys.File) *journal {
 		return nil
 	}
 	return j
-}
-
-// steady reports whether a file's blocks stay where they are when they are
-// written again, so that this cannot fail for want of space.
-func steady(fd interface{ Fd() uintptr }) bool {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(fd.Fd()), &st); err != nil {
-		return false
-	}
-	switch uint32(st.Type) {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
-		return true
-	}
-	return false
 }
 
 // bootName names this boot of the machine.
@@ -154,21 +145,68 @@ func (j *journal) slot() *slot { return &j.header.slots[j.header.which&1] }
 
 // change makes an edited copy of the slot the one that counts.
 func (j *journal) change(edit func(*slot)) {
-	which := j.header.which & 1
-	next := &j.header.slots[1-which]
-	*next = j.header.slots[which]
-	edit(next)
-	atomic.StoreUint64(&j.header.which, 1-which)
+	j.store(func() {
+		which := j.header.which & 1
+		next := &j.header.slots[1-which]
+		*next = j.header.slots[which]
+		edit(next)
+		atomic.StoreUint64(&j.header.which, 1-which)
+	})
+}
+
+// store makes stores into the mapping, again and again until all have been made.
+// Where a file is not written in place (btrfs, ZFS, f2fs, and perhaps below an
+// overlay or on a server) any of them may need room on the disk. If there is none
+// the kernel says so with SIGBUS, and the page is as it was.
+func (j *journal) store(do func()) {
+	for {
+		fault := fault(do)
+		if fault == nil {
+			return
+		}
+		if j.truncated() {
+			panic(fault) // what is gone was not only room
+		}
+		j.pause()
+	}
+}
+
+// fault returns what went wrong with an access to memory in do.
+func fault(do func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		r := recover()
+		if at, ok := r.(interface {
+			error
+			Addr() uintptr
+		}); ok {
+			err = at
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	do()
+	return nil
+}
+
+// truncated reports whether somebody has truncated the lock file, which takes
+// away the pages of the mapping.
+func (j *journal) truncated() bool {
+	var st unix.Stat_t
+	err := unix.Fstat(int(j.file.Fd()), &st)
+	return err == nil && st.Size < lockSize
 }
 
 // begin makes an empty journal of it, which nothing has been said in yet.
 func (j *journal) begin() {
-	if j.header.magic != 0 { // otherwise it is new: zeros that need no memory yet
-		atomic.StoreUint64(&j.header.magic, ours)
-		clear(j.mem[unsafe.Sizeof(j.header.magic):])
-		sys.Free(j.mem)
-	}
-	j.header.boot = j.boot
+	j.store(func() {
+		if j.header.magic != 0 { // otherwise it is new: zeros that need no memory yet
+			atomic.StoreUint64(&j.header.magic, ours)
+			clear(j.mem[unsafe.Sizeof(j.header.magic):])
+			sys.Free(j.mem)
+		}
+		j.header.boot = j.boot
+	})
 }
 
 // identity tells one stdin from another, as far as it is a descriptor.
@@ -222,12 +260,23 @@ func (j *journal) left() (pending []byte, at slot) {
 type buffer struct {
 	data       []byte
 	begin, end int
+	atOnce     int      // so much is read
 	journal    *journal // nil: only here
 	begun      []byte   // what was pending at the last mark, for [buffer.check]
 }
 
 // room is where to read to.
-func (b *buffer) room() []byte { return b.data[b.end:][:bufferSize] }
+func (b *buffer) room() []byte { return b.data[b.end:][:b.atOnce] }
+
+// came says that n bytes have been read to there.
+func (b *buffer) came(n int) {
+	b.end += n
+	if b.journal != nil && b.data[b.end] != 0 {
+		// There was no room for all that was there to be read, and a part of the
+		// rest has been copied, but not taken: it will come again.
+		b.store(func() { clear(bytes.TrimRight(b.data[b.end:], "\x00")) })
+	}
+}
 
 func (b *buffer) pending() []byte { return b.data[b.begin:b.end] }
 
@@ -241,7 +290,7 @@ func (b *buffer) apply(s *script) {
 // finish completes a last line that has no line feed.
 func (b *buffer) finish(s *script) {
 	if b.begin < b.end || s.inTail {
-		b.data[b.end] = '\n'
+		b.store(func() { b.data[b.end] = '\n' })
 		b.end++
 		b.apply(s)
 	}
@@ -261,11 +310,23 @@ func (b *buffer) commit(s *script) {
 		return
 	}
 	b.mark(s, false)
+	b.store(func() { copy(b.data, b.pending()) })
 	end := b.end
-	b.begin, b.end = 0, copy(b.data, b.pending())
+	b.begin, b.end = 0, b.end-b.begin
 	b.mark(s, false)
-	clear(b.data[b.end:end])
-	atomic.StoreUint64(&b.journal.slot().open, 1)
+	b.store(func() {
+		clear(b.data[b.end:end])
+		atomic.StoreUint64(&b.journal.slot().open, 1)
+	})
+}
+
+// store makes stores into data.
+func (b *buffer) store(do func()) {
+	if b.journal != nil {
+		b.journal.store(do)
+	} else {
+		do()
+	}
 }
 
 // mark says in the journal where the data stands, and that all before is written.
@@ -280,7 +341,9 @@ func (b *buffer) mark(s *script, open bool) {
 			at.logs[i] = position{ino: l.ino, base: uint64(l.bytes)}
 		}
 	})
-	atomic.StoreUint64(&j.header.magic, magic)
+	if j.header.magic != magic {
+		j.store(func() { atomic.StoreUint64(&j.header.magic, magic) })
+	}
 	b.begun = append(b.begun[:0], b.pending()...)
 }
 
@@ -306,16 +369,12 @@ func bit(is bool) uint64 {
 	return 0
 }
 
-// check reports whether the lock file has been truncated, which takes away the
-// pages of the mapping. Then it goes on without a journal, in private memory. It is for the moments
-// after a wait: between a read and the writes that follow nobody can be helped.
+// check reports whether the lock file has been truncated. Then it goes on without
+// a journal, in private memory. It is for the moments after a wait: between a read
+// and the writes that follow nobody can be helped.
 func (b *buffer) check(s *script) bool {
 	j := b.journal
-	if j == nil {
-		return false
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(j.file.Fd()), &st); err != nil || st.Size >= lockSize {
+	if j == nil || !j.truncated() {
 		return false
 	}
 	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&j.mem[0]), lockSize,
@@ -325,7 +384,7 @@ func (b *buffer) check(s *script) bool {
 	}
 	copy(b.pending(), b.begun)
 	j.end()
-	b.journal = nil
+	b.journal, b.atOnce = nil, unkeptSize
 	for _, l := range s.logs {
 		l.journal = nil
 	}

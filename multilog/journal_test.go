@@ -368,3 +368,133 @@ func numbered(n int) string {
 	}
 	return fmt.Sprintf("%08d ", n) + strings.Repeat(string(rune('a'+n%26)), length) + "\n"
 }
+
+// mapping returns the memory that a file is mapped to in this process.
+func mapping(t *testing.T, file string) []byte {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		if strings.HasSuffix(line, " "+file+"\n") {
+			fmt.Sscanf(line, "%x-%x", &from, &to)
+			return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&from))), to-from)
+		}
+	}
+	t.Fatalf("%s is not mapped", file)
+	return nil
+}
+
+// A file system may find no room on the disk for what is stored into the mapping:
+// then it can just be read. Nothing else than a wait comes of it.
+func TestNoRoomForStores(t *testing.T) {
+	for _, kind := range []string{"plain", "t", "filtered", "processor"} {
+		fs := crashfs.New()
+		mem := lockFile(t)
+		lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close()
+		if err := lock.Truncate(lockSize); err != nil {
+			t.Fatal(err)
+		}
+		full := func(is bool) {
+			access := syscall.PROT_READ | syscall.PROT_WRITE
+			if is {
+				access = syscall.PROT_READ
+			}
+			if err := syscall.Mprotect(mem, access); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v := startVictim(t, fs, mem, kind)
+		pauses := 0
+		v.buffer.journal.file = lock
+		v.buffer.journal.pause = func() {
+			pauses++
+			full(false)
+		}
+		want := ""
+		for i := range 200 {
+			line := numbered(i)
+			want += line
+			half := len(line) * (i % 3) / 2
+			for _, text := range []string{line[:half], line[half:]} {
+				v.buffer.end += copy(v.room(), text)
+				full(true)
+				v.apply(v.script)
+				full(false)
+			}
+		}
+		got := everything(t, fs)
+		if kind == "t" {
+			got = unstamped(t, got)
+		}
+		if got != want || pauses < 100 {
+			t.Errorf("%s, %d pauses: %s", kind, pauses, difference(got, want))
+		}
+		if pending, _ := v.buffer.journal.left(); pending != nil {
+			t.Errorf("%s: %d bytes are left", kind, len(pending))
+		}
+		syscall.Munmap(mem)
+	}
+}
+
+// What the kernel had copied when it found no room for the rest is still to be
+// read, and nothing that a killed multilog has left.
+func TestNoRoomForAllOfIt(t *testing.T) {
+	v := startVictim(t, crashfs.New(), lockFile(t), "plain")
+	copy(v.room(), "one\ntwo\n"+filled(5000))
+	v.came(len("one\n"))
+	if pending, _ := v.buffer.journal.left(); string(pending) != "one\n" {
+		t.Errorf("%d bytes are left: %.20q", len(pending), pending)
+	}
+	v.apply(v.script)
+	copy(v.room(), "two\n"+filled(5000))
+	v.came(0)
+	if pending, _ := v.buffer.journal.left(); pending != nil {
+		t.Errorf("%d bytes are left: %.20q", len(pending), pending)
+	}
+}
+
+// Where there is no room to read to, multilog waits.
+func TestNoRoomToRead(t *testing.T) {
+	dir := t.TempDir()
+	needJournal(t, dir)
+	in, out, err := sys.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan proctest.Result)
+	go func() {
+		done <- proctest.Run(&Multilog, proctest.Case{Args: []string{"./log"}, Dir: dir, Files: map[int]proc.File{0: in}})
+	}()
+	out.Write([]byte("one\n"))
+	waitFor(t, func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "log/current"))
+		lock, _ := os.ReadFile(filepath.Join(dir, "log/lock"))
+		return len(text) == 4 && len(lock) == lockSize && !bytes.Contains(lock, []byte("one"))
+	})
+	time.Sleep(50 * time.Millisecond) // to where it waits
+	mem := mapping(t, filepath.Join(dir, "log/lock"))
+	if err := syscall.Mprotect(mem, syscall.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	out.Write([]byte("two\n"))
+	time.Sleep(500 * time.Millisecond)
+	if err := syscall.Mprotect(mem, syscall.PROT_READ|syscall.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	out.Write([]byte("three\n"))
+	out.Close()
+	r := <-done
+	if r.Status != 0 || r.Err != "multilog: warning: unable to write to ./log/lock, pausing\n" {
+		t.Errorf("status %d, %q", r.Status, r.Err)
+	}
+	if got := logText(t, filepath.Join(dir, "log")); got != "one\ntwo\nthree\n" {
+		t.Errorf("the log is %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package multilog
 import (
 	"bytes"
 	"syscall"
+	"time"
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/strerr"
@@ -314,10 +315,23 @@ func (l *log) take(base string) error {
 		l.lock, err = dir.Open("lock", appendFlags, 0600) // enough for the lock
 	}
 	if err == nil {
-		err = l.lock.(fsys.Locker).Lock(false)
+		err = tryLock(l.lock.(fsys.Locker))
 	}
 	if err != nil {
 		return strerr.Unable("lock directory", l.name, err)
 	}
 	return nil
+}
+
+// lockPatience is how long a lock may be another's that is about to be gone: what
+// a killed multilog was starting as processor has its lock until the execve.
+const lockPatience = time.Second
+
+func tryLock(lock fsys.Locker) error {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 100) {
+		err := lock.Lock(false)
+		if err != syscall.EWOULDBLOCK || time.Now().After(end) {
+			return err
+		}
+	}
 }

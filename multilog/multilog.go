@@ -53,9 +53,15 @@ func run(_ context.Context, env *proc.Env) error {
 				continue // there was no memory to read to
 			}
 		}
+		if in.err == syscall.EFAULT && b.journal != nil {
+			b.came(0)
+			b.journal.pause() // as in [journal.store]
+			in.err = nil
+			continue
+		}
 		switch what {
 		case bytesCame:
-			b.end += n
+			b.came(n)
 			b.apply(s)
 			continue
 		case rotateNow:

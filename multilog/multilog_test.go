@@ -159,6 +159,26 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// What has the lock for a moment, as the processor of a killed multilog has it
+// until its execve, does not keep the next one away.
+func TestLockForAMoment(t *testing.T) {
+	held := heldLock(1)
+	if err := tryLock(&held); err != nil || held != 0 {
+		t.Errorf("%v, %d", err, held)
+	}
+}
+
+// A heldLock is to be had when so many have tried.
+type heldLock int
+
+func (l *heldLock) Lock(bool) error {
+	if *l > 0 {
+		*l--
+		return syscall.EWOULDBLOCK
+	}
+	return nil
+}
+
 // An error is not taken for the end, silently.
 func TestReadError(t *testing.T) {
 	dir := t.TempDir()
@@ -344,7 +364,7 @@ func selector(text string) *selected {
 	}
 	s.outs = []*out{{to: kept, selected: true}}
 	s.actions = append(s.actions, action{verb: toOut, out: s.outs[0]})
-	return &selected{s, buffer{data: make([]byte, dataSize)}, kept}
+	return &selected{s, buffer{data: make([]byte, dataSize), atOnce: bufferSize}, kept}
 }
 
 func (s *selected) add(text string) {

@@ -44,6 +44,7 @@ func (s *script) openLogs() (b *buffer, err error) {
 		}
 		if i == 0 && len(s.logs) <= maxLogs {
 			if j = openJournal(l.lock); j != nil {
+				j.pause = func() { l.pause("unable to write to "+l.name+"/lock", nil) }
 				pending, at = j.left()
 			}
 		}
@@ -54,7 +55,11 @@ func (s *script) openLogs() (b *buffer, err error) {
 		}
 	}
 	if j == nil {
-		return &buffer{data: pages(dataSize)}, nil
+		b := &buffer{data: pages(dataSize), atOnce: bufferSize}
+		if len(s.logs) > 0 {
+			b.atOnce = unkeptSize
+		}
+		return b, nil
 	}
 	if j.foreign() {
 		s.env.Warn(errors.New("what is in " + strerr.Clean(s.logs[0].name) + "/lock is of another version, and given up"))
@@ -65,7 +70,7 @@ func (s *script) openLogs() (b *buffer, err error) {
 
 // begin begins the journal, with what was left in it dealt with.
 func (s *script) begin(j *journal, pending []byte, at *slot) (*buffer, error) {
-	b := &buffer{data: j.data(), journal: j}
+	b := &buffer{data: j.data(), atOnce: bufferSize, journal: j}
 	if pending != nil {
 		return b, s.again(b, pending, at)
 	}
@@ -106,7 +111,7 @@ func (s *script) again(b *buffer, pending []byte, at *slot) error {
 	}
 	b.begin = b.end - len(begun)
 	b.mark(s, false)
-	clear(b.data[b.end:])
+	b.store(func() { clear(b.data[b.end:]) })
 	b.commit(s)
 	b.free()
 	return nil
