@@ -115,6 +115,41 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// A directory that cannot be searched for a while is told of, and waited for.
+func TestUnsearchable(t *testing.T) {
+	fs := crashfs.New()
+	l := testLog(t, fs)
+	mustOpen(t, l)
+	searchable := false
+	l.fs = unsearchable{fs, &searchable}
+	pauses := 0
+	l.pause = func(string, error) {
+		pauses++
+		searchable = pauses == 3
+	}
+	want := ""
+	for i := range 10 {
+		want += testLine(i)
+		l.write([]byte(testLine(i)))
+	}
+	l.close()
+	if got := everything(t, fs); got != want || pauses != 3 {
+		t.Errorf("%d pauses, %q", pauses, got)
+	}
+}
+
+type unsearchable struct {
+	fsys.FS
+	is *bool
+}
+
+func (u unsearchable) Lstat(name string) (fsys.Info, error) {
+	if !*u.is {
+		return fsys.Info{}, syscall.EACCES
+	}
+	return u.FS.Lstat(name)
+}
+
 func mode(t *testing.T, fs fsys.FS, name string) uint32 {
 	t.Helper()
 	st, err := fs.Stat(name)

@@ -128,7 +128,14 @@ func (l *log) unused() string {
 	}
 }
 
-func (l *log) exists(name string) bool {
-	_, err := l.fs.Lstat(name)
-	return err != syscall.ENOENT
+func (l *log) exists(name string) (is bool) {
+	l.insist("unable to stat "+l.name+"/"+name, func() error {
+		_, err := l.fs.Lstat(name)
+		is = err == nil
+		if err == syscall.ENOENT {
+			return nil
+		}
+		return err
+	})
+	return is
 }
