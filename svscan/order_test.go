@@ -91,6 +91,9 @@ func TestStopKills(t *testing.T) {
 	if pid(u) == 0 {
 		t.Error("u is down, and nobody said so")
 	}
+	if log, err := x.dirOf("u/log").Status(); err != nil || log.Want != service.Up {
+		t.Errorf("its logger was told to end before it: %+v, %v", log, err)
+	}
 	x.stop()
 	if status, err := u.Status(); err != nil || status.Last.Signal != int(syscall.SIGKILL) {
 		t.Errorf("%+v, %v", status, err)

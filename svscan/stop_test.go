@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"paperpath/internal/proc"
 	"paperpath/internal/sys"
 	"paperpath/service"
 )
@@ -133,7 +134,7 @@ func TestOrderOfLoggers(t *testing.T) {
 	x.write("web/after", "db\n")
 	x.write("zz/run", noting("zz", "")) // comes after a logger
 	x.write("zz/after", "aa/log\nweb\n")
-	x.write("b/run", noting("b", ""))
+	x.write("b/run", strings.Replace(noting("b", ""), "trap '", "trap 'sleep 1; ", 1))
 	x.write("b/log/run", logger("b/log")) // comes after a service
 	x.write("b/log/after", "web\n")
 	x.start()
@@ -265,4 +266,45 @@ func TestStopBesideStopped(t *testing.T) {
 	}
 	x.svscan = nil
 	unix.Kill(pid(s), unix.SIGKILL)
+}
+
+// Something that a service left behind holds the pipe open: its logger does not
+// come to an end by itself, and is told to end when it has nothing to read.
+func TestPipeHeldOpen(t *testing.T) {
+	x := services(t)
+	x.write("s/run", "#!/bin/sh\necho $$ >>pids\necho line\n(cd /; exec sleep 1000) &\necho $! >left\nexec sleep 1000\n")
+	x.start()
+	x.until("a line in the log", func() bool { return x.read("s/log/out") == "line\n" })
+	x.until("something is left behind", func() bool { return x.read("s/left") != "" })
+	left, err := strconv.Atoi(strings.TrimSpace(x.read("s/left")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Kill(left, unix.SIGKILL)
+	x.stop()
+}
+
+// What was not taken in before the end has its log pipe looked at, too.
+func TestOpenAll(t *testing.T) {
+	x := services(t)
+	x.write("s/log/run", "#!/bin/sh\nexec sleep 1000\n")
+	x.start()
+	s, log := x.dirOf("s"), x.dirOf("s/log")
+	x.until("both are up", func() bool { return pid(s) != 0 && pid(log) != 0 })
+	x.svscan.Process.Kill()
+	x.svscan.Wait()
+	t.Chdir(x.dir)
+	v := &entry{name: "s"}
+	defer v.close()
+	if err := v.openAll(&scanner{host: host(t), env: &proc.Env{}}); err != nil {
+		t.Fatal(err)
+	}
+	x.until("a line is in the pipe", v.unread)
+	for _, d := range []*service.Dir{s, log} {
+		status, err := d.Status()
+		if err != nil || status.PID == 0 {
+			t.Fatalf("%+v, %v", status, err)
+		}
+		unix.Kill(status.PID, unix.SIGKILL)
+	}
 }
