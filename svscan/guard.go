@@ -110,6 +110,10 @@ func (g *guard) gone(s *scanner, now time.Time, place func() supervise.Place) bo
 	}
 	g.elsewhere = false
 	status, err := g.dir.Status()
+	if child.Exhausted(err) {
+		g.scarce = true
+		return false
+	}
 	// A number that belongs to something else by now is no reason: the service
 	// would be started, just before the end.
 	if err != nil || !s.host.Orphaned(g.dir, status) {
