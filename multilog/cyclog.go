@@ -16,14 +16,14 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// Cyclog is the logger of daemontools 0.5x, for scripts and directories that
-// are as old:
+// Cyclog is the logger of daemontools 0.5x, for scripts and directories of
+// that age:
 //
-//	@00000935467423   a file that began at that time, in seconds, 14 digits;
+//	@00000935467423   a file that was begun at that time, in seconds, 14 digits;
 //	                  0644 while it is written, 0444 when it is safe
 //
-// There is a new file for every start, none is ever continued, and at most one
-// begins in a second.
+// Each start begins a new file, no file is ever continued, and at most one is
+// begun per second.
 var Cyclog = proc.Program{Name: "cyclog", Usage: "[ -ssize ] [ -nnum ] [ -mmargin ] dir", Run: runCyclog}
 
 type cyclog struct {
@@ -35,10 +35,10 @@ type cyclog struct {
 	last int64 // when the file began
 	name string
 	file fsys.File
-	left int // room in file
+	left int // bytes that file still has room for
 }
 
-// longPause is how long cyclog waits when something failed.
+// longPause is how long cyclog waits before it tries a failed operation again.
 const longPause = time.Minute
 
 func runCyclog(_ context.Context, env *proc.Env) error {
@@ -90,7 +90,7 @@ func (c *cyclog) copy(in io.Reader) {
 			return
 		}
 		if c.left == 0 {
-			c.begin() // before anything is waited for
+			c.begin() // before the next read can block
 		}
 	}
 }
@@ -118,8 +118,8 @@ func cyclogName(second int64) string {
 	return "@" + strings.Repeat("0", max(0, 14-len(digits))) + digits
 }
 
-// write writes as much of b as belongs in the file, and ends that when it is
-// full: at the first line feed within the margin, at the latest at its size.
+// write writes as much of b as belongs in the file. A full file is ended: at the
+// first line feed within the margin, or at its maximum size.
 func (c *cyclog) write(b []byte) (rest []byte) {
 	n := min(len(b), c.left)
 	if from := max(c.left-c.margin, 0); from < n {
@@ -142,7 +142,7 @@ func (c *cyclog) write(b []byte) (rest []byte) {
 	return rest
 }
 
-// end makes the file safe and shows that it is.
+// end syncs the file and marks it as safe by its mode.
 func (c *cyclog) end() {
 	for {
 		err := c.file.Sync()
@@ -151,14 +151,13 @@ func (c *cyclog) end() {
 		}
 		c.pause("unable to sync to "+c.name, err)
 	}
-	c.file.Chmod(0444) // it is safe without
+	c.file.Chmod(0444) // only a mark: the file is safe even if this fails
 	c.file.Close()
 	c.fs.SyncDir(".")
 }
 
-// trim removes the oldest files until there is room for one more. Files are
-// compared by their numbers: those of the first versions had no zeros before
-// them.
+// trim removes the oldest files until there is room for one more. Names are
+// compared as numbers, because the first versions wrote no leading zeros.
 func (c *cyclog) trim() {
 	for {
 		names, err := c.fs.List(".")
@@ -181,7 +180,7 @@ func (c *cyclog) trim() {
 			return
 		}
 		if err := c.fs.Remove(oldestName); err == syscall.EISDIR {
-			return // not one of ours
+			return // a directory is not one of our files
 		} else if err != nil && err != syscall.ENOENT {
 			c.pause("unable to remove "+oldestName, err)
 		}

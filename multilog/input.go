@@ -10,32 +10,32 @@ import (
 )
 
 const (
-	// bufferSize is how much is read at once: what a pipe holds.
+	// bufferSize is how much is read at once: the capacity of a pipe.
 	bufferSize = 64 << 10
-	// unkeptSize is the same for logs without a journal: a kill between the read
-	// and the write costs no more.
+	// unkeptSize is the same for logs without a journal: a kill between a read
+	// and the write that follows loses no more than this.
 	unkeptSize = 1 << 10
-	// pipeSize is what a pipe is given room for when its writer fills it all
-	// the time: writer and reader then wait for each other less often.
+	// pipeSize is the capacity given to a pipe whose writer keeps it full:
+	// writer and reader then wait for each other less often.
 	pipeSize = 256 << 10
 )
 
-// An input is stdin and the two signals that are obeyed between reads only:
-// ALRM asks for a rotation; after TERM what remains is read byte by byte up to
-// the end of the line, so that stdin is left at the first byte that somebody
-// else is to process (flushread in multilog.c).
+// An input is stdin and the two signals that are obeyed between reads only.
+// ALRM asks for a rotation. After TERM the rest of the line is read byte by byte,
+// so that the next process to read stdin starts at the first byte of the next
+// line (flushread in multilog.c).
 type input struct {
 	file    proc.File
-	fd      *sys.FD // the same; nil if there is no descriptor, and no signals
+	fd      *sys.FD // file, if it is a descriptor; nil otherwise, and signals is nil too
 	signals *sys.Caught
 	poll    [2]unix.PollFd // signals and fd
 
 	term, alarm bool
 	midLine     bool // the last byte read was not a line feed
 	busy        bool // the last read filled the buffer
-	widened     bool // the pipe has more room than it was made with
+	widened     bool // the pipe's capacity has been raised, or that was refused
 
-	err error // why it ends, if not because of its end
+	err error // why reading stopped, if not at end of file
 }
 
 func openInput(file proc.File) (*input, error) {
@@ -62,14 +62,14 @@ func (in *input) close() {
 	}
 }
 
-// A next is what there is to be done.
+// A next says what the caller has to do.
 type next int
 
 const (
 	bytesCame next = iota
 	rotateNow      // ALRM came, and nothing was read
-	inputEnds      // the end, TERM at the end of a line, or an error
-	idleNow        // after a flood: nothing is there to be read just now
+	inputEnds      // end of file, TERM at the end of a line, or an error
+	idleNow        // after a flood, stdin has nothing to read for the moment
 )
 
 // read fills buf from stdin.
@@ -88,8 +88,8 @@ func (in *input) read(buf []byte) (int, next) {
 		if in.fd == nil {
 			break
 		}
-		// Wait for both: a signal that comes just before the read must not
-		// find us blocked in it.
+		// Wait for both: otherwise a signal that arrives just before the read
+		// would not be seen until the read returns.
 		wait := -1
 		if in.busy {
 			wait = 0
@@ -119,7 +119,8 @@ func (in *input) read(buf []byte) (int, next) {
 	}
 	in.midLine = buf[n-1] != '\n'
 	if full := n == len(buf) && n >= bufferSize/2; full && in.busy && !in.widened {
-		// Whoever lacks the right to so much, or has no pipe, goes on as before.
+		// If stdin is no pipe, or the user may not have that much, this fails
+		// and everything goes on as before.
 		unix.FcntlInt(in.fd.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 		in.widened = true
 	} else if full {
@@ -128,7 +129,7 @@ func (in *input) read(buf []byte) (int, next) {
 	return n, bytesCame
 }
 
-// note reads which signals came.
+// note records which signals came.
 func (in *input) note() {
 	var came [64]byte
 	n, _ := in.signals.R.Read(came[:])

@@ -17,47 +17,48 @@ import (
 
 // A journal is the input buffer, kept where it outlives the process: stdin is
 // read straight into a shared mapping of the first log's "lock", a file that has
-// no other contents and that no other multilog can have at the same time. What
-// a killed multilog had read and not written yet the next one finds there, and
-// how much of what it makes had been written the log's own file tells: by its
-// length. After a power cut the contents mean nothing; a boot has a name.
+// no other contents and that no other multilog can hold at the same time. If a
+// multilog is killed, the next one finds in the journal the input that had been
+// read but not written. The length of a log's file shows how much of the output
+// from that input had been written. After a power cut the contents mean nothing;
+// the boot ID tells.
 //
 //	header  4096 bytes
-//	data    what was read; zeros where nothing is
+//	data    the input that was read; zeros elsewhere
 //
-// Whatever happens must show as one store: the header has two slots and says
-// which one counts.
+// A kill can come between any two stores, so every change takes effect with a
+// single store: the header has two slots and says which one is valid.
 type journal struct {
 	mem    []byte
 	header *header
 	file   interface{ Fd() uintptr }
-	pause  func() // tells that there is no room for it, and waits
+	pause  func() // warns that the disk has no room for the journal, and waits
 	boot   [40]byte
-	script uint64    // that which is applied from the next mark on
-	input  [2]uint64 // and to what
+	script uint64    // hash of the script, which the next mark stores
+	input  [2]uint64 // identity of stdin, likewise
 }
 
 type header struct {
 	magic uint64
 	boot  [40]byte
-	which uint64 // of the slots
+	which uint64 // index of the valid slot
 	slots [2]slot
 }
 
-// A slot says where the data stands.
+// A slot says which part of data is input that has not been dealt with.
 type slot struct {
 	script       uint64    // a hash of its words
 	input        [2]uint64 // device and inode of stdin
 	begin, known uint64    // data[begin:][:known] has been read
-	open         uint64    // 1: so has what follows up to the zeros
-	inTail       uint64    // 1: begin is within a line, behind its head
+	open         uint64    // 1: the bytes after that, up to the zeros, have been read too
+	inTail       uint64    // 1: begin is within a line, after its head
 	selected     uint64    // that line goes to the outs whose bits are set
 	logs         [maxLogs]position
 }
 
-// A position says how much of what becomes of data[begin:] a log has: what has
-// been appended to the file ino since it had base bytes, and skip bytes in
-// others before. ino is 0 while current is on its way to being an old log.
+// A position says how much of the output from data[begin:] a log has: skip bytes
+// in earlier files, and whatever has been appended to the file ino since it had
+// base bytes. ino is 0 while current is being turned into an old log.
 type position struct{ ino, base, skip uint64 }
 
 const (
@@ -66,15 +67,16 @@ const (
 	dataSize   = bufferSize + 4096
 	lockSize   = headerSize + dataSize // the same in every layout
 
-	// A position that is beyond it is none: no file of ours is so large.
+	// A position beyond this is not valid: no log file is so large.
 	maxPosition = 1 << 40
 )
 
 const _ = uint(headerSize - unsafe.Sizeof(header{}))
 
-// The magic says that the file is a journal and which layout header and slot
-// have. Who changes them changes the number: a multilog that was killed may be
-// followed by a newer one. Layout 0 is what nobody is to read.
+// The magic says that the file is a journal, and which layout the header and the
+// slots have. Any change to them needs a new layout number, because a multilog
+// that was killed may be followed by a newer one. A journal of layout 0 is not
+// to be read.
 const (
 	layout   = 2
 	magic    = layout<<56 | ours
@@ -82,8 +84,8 @@ const (
 	oursMask = 1<<56 - 1
 )
 
-// openJournal maps the lock file of a log. It returns nil where there can be no
-// journal: without one the same is done in memory.
+// openJournal maps the lock file of a log. It returns nil where no journal is
+// possible; the input is then buffered in private memory.
 func openJournal(lock fsys.File) *journal {
 	fd, ok := lock.(interface{ Fd() uintptr })
 	if !ok {
@@ -95,9 +97,9 @@ func openJournal(lock fsys.File) *journal {
 	}
 	st, err := lock.Stat()
 	if err != nil || st.Size != 0 && st.Size != lockSize {
-		return nil // somebody's own: a lock is all it is to us
+		return nil // somebody else's data: use the file as a lock only
 	}
-	// All of it gets its place on the disk now, if that is to be had.
+	// Allocate all its blocks on the disk now, if the file system can.
 	err = unix.Fallocate(int(fd.Fd()), 0, 0, lockSize)
 	if err == unix.EOPNOTSUPP {
 		err = unix.Ftruncate(int(fd.Fd()), lockSize)
@@ -111,7 +113,7 @@ func openJournal(lock fsys.File) *journal {
 		unix.Ftruncate(int(fd.Fd()), st.Size)
 		return nil
 	}
-	// A page at a time: an idle multilog touches two.
+	// No read-ahead, pages come in one by one: an idle multilog touches only two.
 	unix.Madvise(mem, unix.MADV_RANDOM)
 	j := &journal{mem: mem, header: (*header)(unsafe.Pointer(&mem[0])), file: fd, boot: boot}
 	if m := j.header.magic; m != 0 && m&oursMask != ours {
@@ -121,7 +123,7 @@ func openJournal(lock fsys.File) *journal {
 	return j
 }
 
-// bootName names this boot of the machine.
+// bootName returns the kernel's ID of this boot.
 func bootName() (name [40]byte, ok bool) {
 	text, err := fsys.ReadFile(fsys.OS{}, "/proc/sys/kernel/random/boot_id", int64(len(name)))
 	return name, err == nil && copy(name[:], text) > 0
@@ -140,10 +142,10 @@ func hashWords(words []string) uint64 {
 
 func (j *journal) data() []byte { return j.mem[headerSize:] }
 
-// slot returns the one that counts.
+// slot returns the valid slot.
 func (j *journal) slot() *slot { return &j.header.slots[j.header.which&1] }
 
-// change makes an edited copy of the slot the one that counts.
+// change edits a copy of the valid slot, and then makes the copy the valid one.
 func (j *journal) change(edit func(*slot)) {
 	j.store(func() {
 		which := j.header.which & 1
@@ -154,10 +156,10 @@ func (j *journal) change(edit func(*slot)) {
 	})
 }
 
-// store makes stores into the mapping, again and again until all have been made.
-// Where a file is not written in place (btrfs, ZFS, f2fs, and perhaps below an
-// overlay or on a server) any of them may need room on the disk. If there is none
-// the kernel says so with SIGBUS, and the page is as it was.
+// store calls do, which stores into the mapping, again and again until it
+// succeeds. On a file system that does not write in place (btrfs, ZFS, f2fs,
+// perhaps below an overlay or on a server) any store may need room on the disk.
+// If there is none, the kernel sends SIGBUS and leaves the page unchanged.
 func (j *journal) store(do func()) {
 	for {
 		fault := fault(do)
@@ -165,13 +167,13 @@ func (j *journal) store(do func()) {
 			return
 		}
 		if j.truncated() {
-			panic(fault) // what is gone was not only room
+			panic(fault) // waiting for room does not help
 		}
 		j.pause()
 	}
 }
 
-// fault returns what went wrong with an access to memory in do.
+// fault calls do and returns the memory fault that ended it, if any.
 func fault(do func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -189,18 +191,18 @@ func fault(do func()) (err error) {
 	return nil
 }
 
-// truncated reports whether somebody has truncated the lock file, which takes
-// away the pages of the mapping.
+// truncated reports whether the lock file has been truncated, which removes the
+// pages of the mapping.
 func (j *journal) truncated() bool {
 	var st unix.Stat_t
 	err := unix.Fstat(int(j.file.Fd()), &st)
 	return err == nil && st.Size < lockSize
 }
 
-// begin makes an empty journal of it, which nothing has been said in yet.
+// begin empties the journal, which is not to be read before the first mark.
 func (j *journal) begin() {
 	j.store(func() {
-		if j.header.magic != 0 { // otherwise it is new: zeros that need no memory yet
+		if j.header.magic != 0 { // a new file is all zeros and needs no memory yet
 			atomic.StoreUint64(&j.header.magic, ours)
 			clear(j.mem[unsafe.Sizeof(j.header.magic):])
 			sys.Free(j.mem)
@@ -209,7 +211,8 @@ func (j *journal) begin() {
 	})
 }
 
-// identity tells one stdin from another, as far as it is a descriptor.
+// identity tells one stdin from another by device and inode; it is zero if stdin
+// is no descriptor.
 func identity(stdin proc.File) (id [2]uint64) {
 	var st unix.Stat_t
 	if fd, ok := proc.Descriptor(stdin); ok && unix.Fstat(fd, &st) == nil {
@@ -218,18 +221,19 @@ func identity(stdin proc.File) (id [2]uint64) {
 	return id
 }
 
-// end leaves the lock file as the C program has it.
+// end truncates the lock file: an empty one is what the C program has.
 func (j *journal) end() { unix.Ftruncate(int(j.file.Fd()), 0) }
 
-// foreign reports whether another multilog's layout is in it.
+// foreign reports whether the journal has the layout of another version.
 func (j *journal) foreign() bool {
 	m := j.header.magic
 	return m != 0 && m != magic && m != ours
 }
 
-// left returns what a multilog of this boot left, with its slot; nil if there is
-// nothing to be done. A line that has not ended may be all that is left, and all
-// of it written: then there is no byte, and still the rest of it to be waited for.
+// left returns the input that a multilog of this boot read and did not deal with,
+// and its slot; pending is nil if nothing is to be done. It is empty but not nil
+// if the input ended within a line of which everything so far was written: the
+// rest of that line is still to be waited for.
 func (j *journal) left() (pending []byte, at slot) {
 	h := j.header
 	if h.magic != magic || h.boot != j.boot || h.which > 1 {
@@ -247,7 +251,7 @@ func (j *journal) left() (pending []byte, at slot) {
 		return nil, slot{}
 	}
 	if at.open == 1 {
-		// Of a line that ends in zeros these are lost, and nothing else.
+		// If the input ended in NULs, these are lost, and nothing else.
 		end += uint64(len(bytes.TrimRight(data[end:], "\x00")))
 	}
 	if end == at.begin && at.inTail == 0 {
@@ -256,31 +260,32 @@ func (j *journal) left() (pending []byte, at slot) {
 	return append([]byte{}, data[at.begin:end]...), at
 }
 
-// A buffer is what was read and not dealt with yet.
+// A buffer holds input that was read and not dealt with yet.
 type buffer struct {
 	data       []byte
 	begin, end int
-	atOnce     int      // so much is read
-	journal    *journal // nil: only here
-	begun      []byte   // what was pending at the last mark, for [buffer.check]
+	atOnce     int      // bytes per read
+	journal    *journal // nil if data is private memory
+	begun      []byte   // a copy of pending at the last mark, for [buffer.check]
 }
 
-// room is where to read to.
+// room returns the space for the next read.
 func (b *buffer) room() []byte { return b.data[b.end:][:b.atOnce] }
 
-// came says that n bytes have been read to there.
+// came says that n bytes have been read into room.
 func (b *buffer) came(n int) {
 	b.end += n
 	if b.journal != nil && b.data[b.end] != 0 {
-		// There was no room for all that was there to be read, and a part of the
-		// rest has been copied, but not taken: it will come again.
+		// The disk had no room for the pages of a whole read. The kernel has copied
+		// bytes beyond n too, but not consumed them: the next read brings them
+		// again.
 		b.store(func() { clear(bytes.TrimRight(b.data[b.end:], "\x00")) })
 	}
 }
 
 func (b *buffer) pending() []byte { return b.data[b.begin:b.end] }
 
-// apply applies the script to what is pending.
+// apply applies the script to the pending input.
 func (b *buffer) apply(s *script) {
 	b.begin = b.end - len(s.take(b.pending()))
 	s.flush()
@@ -296,7 +301,7 @@ func (b *buffer) finish(s *script) {
 	}
 }
 
-// commit says that all up to begin is written.
+// commit records that the output from all input before begin is written.
 func (b *buffer) commit(s *script) {
 	if b.journal == nil {
 		b.end = copy(b.data, b.pending())
@@ -304,8 +309,9 @@ func (b *buffer) commit(s *script) {
 		return
 	}
 	if b.end <= 2*headSize && b.begin < b.end {
-		// There is room for more behind it. (And no room to move it: the copy
-		// must not touch what it is a copy of.)
+		// There is room for the next read after the pending input, so it stays
+		// where it is. (It could not be moved: the copy must not overlap the
+		// original.)
 		b.mark(s, true)
 		return
 	}
@@ -329,7 +335,8 @@ func (b *buffer) store(do func()) {
 	}
 }
 
-// mark says in the journal where the data stands, and that all before is written.
+// mark records in the journal where the pending input is, and that everything
+// before it is written.
 func (b *buffer) mark(s *script, open bool) {
 	j := b.journal
 	j.change(func(at *slot) {
@@ -347,8 +354,8 @@ func (b *buffer) mark(s *script, open bool) {
 	b.begun = append(b.begun[:0], b.pending()...)
 }
 
-// selectedBits says for the first outs whether they get the line that is being
-// passed through.
+// selectedBits returns one bit for each of the first outs: whether it gets the
+// line that is being passed through.
 func (s *script) selectedBits() (bits uint64) {
 	for i, o := range s.outs[:min(len(s.outs), 64)] {
 		bits |= bit(o.selected) << i
@@ -369,9 +376,9 @@ func bit(is bool) uint64 {
 	return 0
 }
 
-// check reports whether the lock file has been truncated. Then it goes on without
-// a journal, in private memory. It is for the moments after a wait: between a read
-// and the writes that follow nobody can be helped.
+// check reports whether the lock file has been truncated. If so, it replaces the
+// journal by private memory. It is called when a read has brought no input; a
+// truncation between a read and the writes that follow cannot be handled.
 func (b *buffer) check(s *script) bool {
 	j := b.journal
 	if j == nil || !j.truncated() {
@@ -391,7 +398,7 @@ func (b *buffer) check(s *script) bool {
 	return true
 }
 
-// free gives memory back that is not needed until more comes.
+// free gives back memory that is not needed until more input comes.
 func (b *buffer) free() {
 	if b.begin == b.end || b.journal != nil {
 		sys.Free(b.data)

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { bin.Main(m) }
 
-// needJournal skips a test where files are not as a journal needs them.
+// needJournal skips a test where the file system does not support a journal.
 func needJournal(t *testing.T, dir string) {
 	t.Helper()
 	f, err := fsys.OS{Root: dir}.Open("probe", fsys.RDWR|fsys.CREATE, 0600)
@@ -122,7 +122,7 @@ func TestKilledInAWrite(t *testing.T) {
 	}
 }
 
-// What is in a lock file is nobody's journal unless it says so.
+// A lock file with any other contents is not taken for a journal.
 func TestOthersLockFile(t *testing.T) {
 	for _, text := range []string{"12345\n", strings.Repeat("x", headerSize+dataSize)} {
 		dir := t.TempDir()
@@ -138,8 +138,7 @@ func TestOthersLockFile(t *testing.T) {
 	}
 }
 
-// FuzzJournal reads headers that anything may have happened to, and takes the log
-// up from them.
+// FuzzJournal opens a log whose journal has random contents.
 func FuzzJournal(f *testing.F) {
 	f.Add([]byte("multilog"), uint64(0))
 	f.Add([]byte("one\ntwo\nthr"), uint64(3))
@@ -149,7 +148,7 @@ func FuzzJournal(f *testing.F) {
 		defer syscall.Munmap(mem)
 		copy(mem, noise)
 		j := &journal{mem: mem, header: (*header)(unsafe.Pointer(&mem[0]))}
-		if seed > 0 { // a true beginning
+		if seed > 0 { // with a valid magic
 			j.header.magic = magic
 			rng := rand.New(rand.NewPCG(seed, 0))
 			any := func() uint64 { return rng.Uint64() >> rng.UintN(64) }
@@ -168,8 +167,8 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// A journal of a layout that is not known, or with sizes that cannot be, is none,
-// and what an unknown one has is told of.
+// A journal with an unknown layout or with impossible sizes is not used, and an
+// unknown layout is reported.
 func TestForeignJournal(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*journal)
@@ -201,7 +200,7 @@ func TestForeignJournal(t *testing.T) {
 	}
 }
 
-// Who truncates the lock file takes the journal away, and no line.
+// Truncating the lock file costs the journal, but no line.
 func TestLockTruncated(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)
@@ -234,8 +233,8 @@ func TestLockTruncated(t *testing.T) {
 	}
 }
 
-// A numbered stream at full speed, of lines that are short and long, and multilog
-// killed again and again: every line is there once, whole and in order.
+// A stream of numbered lines, short and long, runs at full speed while multilog is
+// killed again and again: every line is in the log once, whole and in order.
 func TestKillNine(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)
@@ -280,7 +279,7 @@ func TestKillNine(t *testing.T) {
 			cmd.Process.Kill()
 			cmd.Wait()
 		}
-		// A processor that was being started may have the lock for a moment.
+		// A processor that was being started may hold the lock for a moment.
 		waitFor(t, func() bool {
 			lock, err := os.Open(filepath.Join(dir, "log/lock"))
 			if err != nil {
@@ -310,8 +309,8 @@ func TestKillNine(t *testing.T) {
 	}
 }
 
-// TERM comes before the next multilog has read anything, and a line is there
-// that the killed one had begun: its end is still waited for.
+// The killed multilog had begun a line, and TERM comes before the next one has
+// read anything: the next one still waits for the end of that line.
 func TestTermAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)
@@ -346,7 +345,7 @@ func TestTermAfterKill(t *testing.T) {
 		return len(old) == 1 && err == nil
 	})
 	next.Process.Signal(syscall.SIGTERM)
-	time.Sleep(50 * time.Millisecond) // for it to end too early
+	time.Sleep(50 * time.Millisecond) // long enough to exit, if it is wrong
 	out.WriteString("f\nlater\n")
 	if err := next.Wait(); err != nil {
 		t.Fatal(err)
@@ -387,8 +386,8 @@ func mapping(t *testing.T, file string) []byte {
 	return nil
 }
 
-// A file system may find no room on the disk for what is stored into the mapping:
-// then it can just be read. Nothing else than a wait comes of it.
+// The disk may have no room for stores into the mapping, which is then as good as
+// read-only. multilog waits, and nothing else comes of it.
 func TestNoRoomForStores(t *testing.T) {
 	for _, kind := range []string{"plain", "t", "filtered", "processor"} {
 		fs := crashfs.New()
@@ -443,8 +442,8 @@ func TestNoRoomForStores(t *testing.T) {
 	}
 }
 
-// What the kernel had copied when it found no room for the rest is still to be
-// read, and nothing that a killed multilog has left.
+// Bytes that the kernel copied before it found no room for the rest have not been
+// read: they are not taken for the input of a killed multilog.
 func TestNoRoomForAllOfIt(t *testing.T) {
 	v := startVictim(t, crashfs.New(), lockFile(t), "plain")
 	copy(v.room(), "one\ntwo\n"+filled(5000))
@@ -460,7 +459,7 @@ func TestNoRoomForAllOfIt(t *testing.T) {
 	}
 }
 
-// Where there is no room to read to, multilog waits.
+// When the disk has no room for the buffer of a read, multilog waits.
 func TestNoRoomToRead(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)

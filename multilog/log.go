@@ -11,17 +11,18 @@ import (
 
 // A log is a directory:
 //
-//	current            lines as they come; 0644 while we write it, 0744 when it
-//	                   is whole, synced and nobody writes it
-//	@<TAI64N label>.s  an old log, whole and synced; the label is its end
-//	@<TAI64N label>.u  one that is not, yet; after a crash it may be cut
+//	current            the newest lines; 0644 while we write it, 0744 when it is
+//	                   whole and synced and nobody writes it
+//	@<TAI64N label>.s  an old log, whole and synced; the label is the time of its end
+//	@<TAI64N label>.u  an old log that is not safe yet; after a crash it may be cut
 //	lock               flock(2)ed by the multilog that writes
-//	previous           what was current, on its way to an old log
-//	state newstate     what the processor wants to remember, and what it writes
-//	processed          what it made of previous; 0744 when it is done
+//	previous           the former current, while an old log is made from it
+//	state newstate     the processor's saved state, and the one it is writing
+//	processed          the processor's output from previous; 0744 when complete
 //
-// Rotation moves through these states; [log.open] takes up each of them, and
-// those of the C program, which goes by "previous" without a processor, too:
+// A rotation goes through these states. [log.open] continues from any of them,
+// and from those of the C program, which uses "previous" even without a
+// processor:
 //
 //	current 0644 → @….u 0644 → synced → @….u 0744 → @….s   ([settler])
 //
@@ -30,34 +31,34 @@ import (
 //	             → processed alone → also @….s → gone
 type log struct {
 	fs   fsys.FS // names begin at the directory
-	name string  // as it is shown
+	name string  // as the script and messages have it
 	path string  // from the process's directory
 	settings
 	start starter
 
-	// pause tells of trouble and waits.
+	// pause prints a warning and waits.
 	pause func(what string, cause error)
 
 	lock     fsys.File
 	current  fsys.File
 	bytes    int  // in current
 	promised bool // current has lines that an earlier multilog has synced
-	unnamed  bool // no sync of the directory has followed the creation of current
+	unnamed  bool // the directory has not been synced since current was created
 	settler
 
 	// For the journal, nil if there is none.
 	journal  *journal
-	index    int    // of this log
-	out      int    // the same among the outs
+	index    int    // of this log among the logs
+	out      int    // of this log among the outs
 	ino      uint64 // of current
 	appended int    // bytes since the last commit
 }
 
-// settings are what the words before a log say of it.
+// settings are those that the words before a log make for it.
 type settings struct {
-	size      int     // of current at most
-	keep      int     // so many old logs are one too many
-	total     int     // they have so many bytes at most; 0: any number
+	size      int     // maximum of current, in bytes
+	keep      int     // there are fewer old logs than this
+	total     int     // maximum of all old logs, in bytes; 0: none
 	processor *string // nil for none
 }
 
@@ -71,12 +72,12 @@ const (
 	modeSafe = 0744
 	safeBit  = 0100
 
-	// A line that ends within so many bytes of the maximum ends the file.
+	// A line that ends within this many bytes of the maximum ends the file.
 	window = 2000
 )
 
-// open puts the directory in order after whatever ended the last multilog, and
-// opens current (restart in multilog.c).
+// open puts the directory in order, however the last multilog ended, and opens
+// current (restart in multilog.c).
 func (l *log) open() error {
 	st, err := l.fs.Stat("current")
 	if err != nil && err != syscall.ENOENT {
@@ -95,11 +96,12 @@ func (l *log) open() error {
 		return l.unable("stat", "/processed", err)
 	}
 	if err == nil && st.Mode&safeBit != 0 && !l.isOld(st) {
-		l.fs.Remove("previous") // what it was made of
+		l.fs.Remove("previous") // processed was made from it
 		l.finish("processed", "s")
 	} else {
-		// A "processed" that is an old log already was made of an earlier
-		// previous; after a cut perhaps of this one, and lines appear twice.
+		// A "processed" that is an old log already was made from an earlier
+		// previous. After a power cut it may have been made from this one; its
+		// lines then appear twice.
 		l.fs.Remove("processed")
 		l.finish("previous", "u")
 	}
@@ -110,8 +112,8 @@ func (l *log) open() error {
 		return l.unable("write to", "/state", err)
 	}
 	state.Close()
-	// Its name need not be durable before its lines are: hundreds of loggers
-	// that start together would wait for the disk.
+	// The name of current need not be durable before its lines are: a sync here
+	// would make hundreds of loggers that start together wait for the disk.
 	l.unnamed = true
 	return l.openCurrent("write to")
 }
@@ -130,7 +132,7 @@ func (l *log) unable(verb, file string, err error) error {
 	return strerr.Unable(verb, l.name+file, err)
 }
 
-// insist does something until it succeeds.
+// insist calls do until it succeeds.
 func (l *log) insist(what string, do func() error) {
 	for {
 		err := do()
@@ -153,7 +155,7 @@ func (l *log) syncDir() {
 	})
 }
 
-// write appends b, which ends files where they must end.
+// write appends b and rotates wherever a file must end.
 func (l *log) write(b []byte) {
 	for len(b) > 0 {
 		if l.bytes >= l.size {
@@ -186,7 +188,7 @@ func (l *log) fits(b []byte) int {
 	return n
 }
 
-// rotate makes an old log of current and begins a new one (fullcurrent in
+// rotate makes current an old log and begins a new current (fullcurrent in
 // multilog.c).
 func (l *log) rotate() {
 	if l.processor != nil {
@@ -205,7 +207,7 @@ func (l *log) rotate() {
 		return err
 	})
 	if l.promised {
-		l.syncDir() // the new current must not take the name while it is the old one's only
+		l.syncDir() // on the disk the old file must not lose its only name to the new one
 		l.promised = false
 	}
 	full := full{l.current, name, l.bytes}
@@ -218,7 +220,7 @@ func (l *log) rotate() {
 	l.settle(full)
 }
 
-// rotateThrough has the processor make the old log.
+// rotateThrough is rotate with a processor, which makes the old log.
 func (l *log) rotateThrough() {
 	l.insist("unable to write "+l.name+"/current to disk", l.current.Sync)
 	l.current.Close()
@@ -254,7 +256,7 @@ func (l *log) create() {
 		return err
 	})
 	l.bytes = 0
-	l.unnamed = false // the sync that makes the old log safe is still to come
+	l.unnamed = false // making the old log safe will sync the directory
 	if l.journal != nil {
 		l.identify()
 		l.moving(false)
@@ -270,7 +272,8 @@ func (l *log) identify() {
 	})
 }
 
-// moving tells the journal that current is not there, or is a new one.
+// moving records in the journal that current is being moved away, or that there
+// is a new one.
 func (l *log) moving(away bool) {
 	if l.journal == nil {
 		return
@@ -302,17 +305,17 @@ func (l *log) take(base string) error {
 	if base != "" && l.name[0] != '/' {
 		l.path = base + "/" + l.name
 	}
-	root.Mkdir(l.name, 0700) // opening it will tell
+	root.Mkdir(l.name, 0700) // if this fails, so does opening it
 	dir, err := root.Held(l.name)
 	if err != nil {
 		return strerr.Unable("open directory", l.name, err)
 	}
 	l.fs = dir
-	// Opened by its name relative to the held directory and kept open for as
-	// long as the process lives: closing it would give the lock away.
+	// Opened relative to the held directory, and kept open as long as the process
+	// lives: closing it would release the lock.
 	l.lock, err = dir.Open("lock", lockFlags, 0600)
 	if err == syscall.EACCES {
-		l.lock, err = dir.Open("lock", appendFlags, 0600) // enough for the lock
+		l.lock, err = dir.Open("lock", appendFlags, 0600) // enough for flock, not for a journal
 	}
 	if err == nil {
 		err = tryLock(l.lock.(fsys.Locker))
@@ -323,8 +326,9 @@ func (l *log) take(base string) error {
 	return nil
 }
 
-// lockPatience is how long a lock may be another's that is about to be gone: what
-// a killed multilog was starting as processor has its lock until the execve.
+// lockPatience is how long take waits for the lock. A multilog that was killed
+// while it started a processor leaves a child that holds the lock until its
+// execve.
 const lockPatience = time.Second
 
 func tryLock(lock fsys.Locker) error {

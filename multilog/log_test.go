@@ -115,7 +115,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// A directory that cannot be searched for a while is told of, and waited for.
+// A directory that cannot be searched for a while is warned of, and waited for.
 func TestUnsearchable(t *testing.T) {
 	fs := crashfs.New()
 	l := testLog(t, fs)
@@ -232,7 +232,7 @@ func TestCuts(t *testing.T) {
 		mustOpen(t, l)
 		opened := fs.Calls()
 		type promise struct {
-			at       int // calls made when it was given
+			at       int // calls made before the promise
 			finished map[string]string
 			written  string // handed to the kernel
 		}
@@ -264,7 +264,7 @@ func TestCuts(t *testing.T) {
 				synced[call.N] = text
 			}
 		}
-		// And what is called safe is safe.
+		// And a file that is called safe is safe.
 		safe := map[int]string{}
 		for _, call := range fs.Log() {
 			if call.Op == "rename" && strings.HasSuffix(call.Name2, ".s") {
@@ -393,7 +393,7 @@ func TestProcessor(t *testing.T) {
 	}
 }
 
-// A hard link that a backup made is not a link of ours.
+// A hard link made by a backup is not taken for an old log.
 func TestBackupsHardLink(t *testing.T) {
 	fs := crashfs.New("backup")
 	l := testLog(t, fs)
@@ -409,7 +409,7 @@ func TestBackupsHardLink(t *testing.T) {
 	}
 }
 
-// Somebody's rm, or somebody's directory, does not stop the log.
+// Files that others remove, or directories that they make, do not stop the log.
 func TestOthersInTheDirectory(t *testing.T) {
 	const theirs = "@0000000000000000000000000"
 	fs := crashfs.New(theirs)
@@ -431,9 +431,8 @@ func TestOthersInTheDirectory(t *testing.T) {
 	}
 }
 
-// FuzzOpen puts a directory in order that anything may have happened to:
-// what was in current, in previous or in a finished "processed" stays
-// readable, and new lines come last.
+// FuzzOpen opens a log whose directory is in any state: the lines in current,
+// previous and a finished "processed" stay readable, and new lines come last.
 func FuzzOpen(f *testing.F) {
 	f.Add(uint64(1), "a\n", "b\n", "c\n")
 	f.Add(uint64(77), "a", "", "c")

@@ -6,19 +6,19 @@ import (
 )
 
 // A pattern must match the whole line. A star followed by another character
-// matches what does not include that character, so it ends at the first one:
-// nothing is ever tried twice and the time is bounded by the lengths. A star at
-// the end matches anything. In "**" the second star is both: it ends the first
-// and is a star itself (match.c).
+// matches any text without that character, so it ends at the first one: there is
+// no backtracking, and the lengths bound the time. A star at the end matches
+// anything. In "**" the second star ends the first one and is a star itself
+// (match.c).
 //
 //	fatal: *: x*   is   "fatal: ", then from the first ':' ": x", then anything
 type pattern struct {
 	prefix string
 	stars  []star
-	open   bool // a star at the end
+	open   bool // it ends with a star
 }
 
-// A star goes on to the first stop, where literal must be.
+// A star matches up to the first stop, where literal must follow.
 type star struct {
 	stop    byte
 	literal string
@@ -33,7 +33,7 @@ func compile(text string) pattern {
 	}
 	p.prefix = text[:end]
 	for {
-		text = text[end+1:] // behind a star
+		text = text[end+1:] // after a star
 		if text == "" {
 			p.open = true
 			return p

@@ -5,10 +5,9 @@
 //	                  e  =file           to stderr, to a status file
 //	                  dir  1             append to that log, to stdout
 //
-// A log is a directory ([log]). Everything read is handed to the kernel before
-// the next read blocks, and nothing that was read is ever dropped: trouble with
-// the disk is a warning, a pause and another try, while whoever writes to our
-// stdin waits.
+// A log is a directory ([log]). All input is handed to the kernel before the next
+// read blocks, and none is ever dropped: if the disk fails, multilog warns, pauses
+// and tries again, while the programs that write to its stdin wait.
 package multilog
 
 import (
@@ -43,14 +42,14 @@ func run(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return err
 	}
-	in.midLine = b.begin < b.end || s.inTail // of what a killed multilog left
+	in.midLine = b.begin < b.end || s.inTail // a killed multilog had begun a line
 	for {
 		n, what := in.read(b.room())
 		if what != bytesCame && b.check(s) {
 			env.Warn(errors.New("somebody has truncated " + strerr.Clean(s.logs[0].name) + "/lock: going on without"))
 			if in.err == syscall.EFAULT {
 				in.err = nil
-				continue // there was no memory to read to
+				continue // the read failed only because the mapping was gone
 			}
 		}
 		if in.err == syscall.EFAULT && b.journal != nil {
@@ -87,7 +86,7 @@ func run(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
-// pauser returns what tells of trouble and waits.
+// pauser returns a function that prints a warning and waits.
 func pauser(env *proc.Env, after time.Duration) func(what string, cause error) {
 	return func(what string, cause error) {
 		if cause != nil {

@@ -159,8 +159,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What has the lock for a moment, as the processor of a killed multilog has it
-// until its execve, does not keep the next one away.
+// A lock that is held for a moment only, as by the processor of a killed multilog
+// until its execve, does not stop the next one.
 func TestLockForAMoment(t *testing.T) {
 	held := heldLock(1)
 	if err := tryLock(&held); err != nil || held != 0 {
@@ -168,7 +168,7 @@ func TestLockForAMoment(t *testing.T) {
 	}
 }
 
-// A heldLock is to be had when so many have tried.
+// A heldLock is free after that many attempts.
 type heldLock int
 
 func (l *heldLock) Lock(bool) error {
@@ -179,7 +179,7 @@ func (l *heldLock) Lock(bool) error {
 	return nil
 }
 
-// An error is not taken for the end, silently.
+// A read error is not silently taken for end of file.
 func TestReadError(t *testing.T) {
 	dir := t.TempDir()
 	in, err := sys.Open(dir, syscall.O_RDONLY, 0)
@@ -238,7 +238,7 @@ func TestRenamedDirectory(t *testing.T) {
 	}
 }
 
-// What is descriptor 3 of multilog is the processor's.
+// The processor inherits multilog's descriptor 3.
 func TestProcessorInheritsDescriptor(t *testing.T) {
 	in, out, err := sys.Pipe()
 	if err != nil {
@@ -267,8 +267,8 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Fatal("nothing happened")
 }
 
-// TERM in the middle of a line: the line is finished, and not a byte more is
-// taken. ALRM is told before anything is read.
+// TERM in the middle of a line: multilog reads the rest of the line and not a byte
+// more. ALRM is obeyed before anything is read.
 func TestSignals(t *testing.T) {
 	r, w, err := sys.Pipe()
 	if err != nil {
@@ -315,7 +315,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// FuzzTake cuts the input anywhere: the logs get the same.
+// FuzzTake cuts the input at random: the logs get the same lines.
 func FuzzTake(f *testing.F) {
 	f.Add("one\ntwo\nthree", uint64(1), "-*w*")
 	f.Add(filled(1000)+"\n"+filled(1001)+"\n\n", uint64(2), "+*")

@@ -9,9 +9,9 @@ import (
 	"paperpath/internal/tai"
 )
 
-// finish gives file its name as an old log, and removes the oldest if there
-// are too many. The name is a link first: a rename could replace a file, and a
-// crash between link and unlink shows in the link count.
+// finish gives file its name as an old log, and removes the oldest logs if there
+// are too many. It links and unlinks: a rename could replace a file, and a crash
+// between link and unlink shows in the link count.
 func (l *log) finish(file, code string) {
 	var st fsys.Info
 	gone := false
@@ -36,8 +36,8 @@ func (l *log) finish(file, code string) {
 			l.pause("unable to link to "+l.name+"/"+name, err)
 		}
 	}
-	// The old log must be on the disk under its name before the other name
-	// goes: link(2) alone promises that to nobody.
+	// The old log must be on the disk under its new name before the other name
+	// goes, and link(2) alone does not guarantee that.
 	l.syncDir()
 	l.remove(file)
 	l.trim("")
@@ -54,8 +54,8 @@ func (l *log) remove(file string) {
 }
 
 // isOld reports whether a file already has its name as an old log. (A link
-// count of 2 may as well be a backup's hard link elsewhere; then the lines
-// must still get their name here.)
+// count of 2 is not enough: the other link may be a backup's, elsewhere, and then
+// the file still needs its name here.)
 func (l *log) isOld(file fsys.Info) bool {
 	if file.Nlink == 1 {
 		return false
@@ -83,8 +83,8 @@ func (l *log) old() (names []string) {
 	return kept
 }
 
-// trim removes the oldest logs until there are fewer than keep, and no more
-// bytes than total allows. Those behind last, if it is not "", do not count:
+// trim removes the oldest logs until there are fewer than keep, with no more
+// bytes than total allows. Logs newer than last, if it is not "", do not count:
 // they are not safe yet.
 func (l *log) trim(last string) {
 	names := l.old()
@@ -100,15 +100,15 @@ func (l *log) trim(last string) {
 				break
 			}
 			if err == syscall.EISDIR {
-				return // not a log of ours, and no reason to stop logging
+				return // a directory is no log of ours, and no reason to stop logging
 			}
 			l.pause("unable to remove "+l.name+"/"+names[0], err)
 		}
 	}
 }
 
-// sizes returns for each name the bytes in it and those behind it, and a last 0;
-// nothing but zeros if there is no total to keep.
+// sizes returns for each name the total size of that file and all later ones,
+// then a 0. It returns zeros only if there is no total to keep.
 func (l *log) sizes(names []string) []int64 {
 	sizes := make([]int64, len(names)+1)
 	if l.total == 0 {

@@ -60,8 +60,8 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
-// The disk is full, multilog waits, is killed, and the next one waits as well:
-// each line is there once when there is room.
+// The disk is full, multilog waits and is killed, and the next one waits as well:
+// once there is room, each line is there once.
 func testFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	filler, err := os.Create(filepath.Join(dir, "filler"))

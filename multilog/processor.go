@@ -14,9 +14,8 @@ import (
 // A starter runs a processor on open files and waits for it.
 type starter func(l *log, previous, processed, state, newstate fsys.File) (child.Status, error)
 
-// process has the processor make "processed" of "previous" and "newstate" of
-// "state". Until it exits 0 previous stays, and it is run again on the same
-// input.
+// process runs the processor, which makes "processed" from "previous" and
+// "newstate" from "state". Until it exits 0 it is run again on the same input.
 func (l *log) process() {
 	for !l.runProcessor() {
 	}
@@ -30,8 +29,8 @@ func (l *log) process() {
 	})
 }
 
-// seal syncs a file that the processor wrote, then sets its mode, then makes
-// that durable too: it says that the contents are.
+// seal syncs a file that the processor wrote, sets its mode, and syncs again: the
+// mode says that the contents are on the disk.
 func (l *log) seal(name string, mode uint32) error {
 	f, err := l.fs.Open(name, appendFlags, 0600)
 	if err != nil {
@@ -49,8 +48,8 @@ func (l *log) seal(name string, mode uint32) error {
 
 // runProcessor makes one attempt.
 func (l *log) runProcessor() bool {
-	// A "processed" that a power cut brought back may be an old log's other
-	// name: it must not be truncated.
+	// A "processed" that is back after a power cut may be a second name of an old
+	// log, which must not be truncated.
 	l.remove("processed")
 	var files [4]fsys.File
 	for i, open := range [4]struct {
@@ -81,13 +80,13 @@ func (l *log) runProcessor() bool {
 	return false
 }
 
-// slowProcessor is how long a processor may run before that is told: the
-// program that feeds us may be waiting for it.
+// slowProcessor is how long a processor may run before a warning: the program
+// whose output we read may be waiting for it.
 const slowProcessor = time.Minute
 
-// workingDir returns a name of the log's directory that is good until done is
-// called: the open directory's own where /proc tells it, since somebody may have
-// renamed the directory or one above it.
+// workingDir returns a name of the log's directory, valid until done is called. It
+// is a name below /proc if there is one, because the directory or one above it may
+// have been renamed.
 func (l *log) workingDir() (name string, done func()) {
 	dir, err := l.fs.Open(".", fsys.RDONLY, 0)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// A rest is what a log still has to get of what a killed multilog had read.
+// A rest is the output that a log still lacks from the input of a killed multilog.
 type rest struct {
-	has       int // so many bytes it has got
-	skip      int // so many of them are still to come by
-	text      []byte
-	inCurrent bool // it belongs at the end of the file that is current
+	has       int    // bytes of that output that are in the log
+	skip      int    // of these, how many write has not seen yet
+	text      []byte // the rest
+	inCurrent bool   // text belongs at the end of the present current
 }
 
 func (r *rest) write(b []byte) {
@@ -22,13 +22,14 @@ func (r *rest) write(b []byte) {
 	r.text = append(r.text, b[n:]...)
 }
 
-// A nobody gets lines that cannot be known not to have been written.
-type nobody struct{}
+// discard takes output that may have been written before the kill already: no
+// journal records how much of it stdout got.
+type discard struct{}
 
-func (nobody) write([]byte) {}
+func (discard) write([]byte) {}
 
-// openLogs takes the logs, puts them in order and begins the journal. If the
-// multilog before this one was killed it finishes its work first.
+// openLogs locks the logs, puts them in order and begins the journal. If the
+// previous multilog was killed, openLogs finishes its work first.
 func (s *script) openLogs() (b *buffer, err error) {
 	var j *journal
 	var pending []byte
@@ -68,7 +69,7 @@ func (s *script) openLogs() (b *buffer, err error) {
 	return s.begin(j, pending, &at)
 }
 
-// begin begins the journal, with what was left in it dealt with.
+// begin begins the journal, after it has dealt with the input left in it.
 func (s *script) begin(j *journal, pending []byte, at *slot) (*buffer, error) {
 	b := &buffer{data: j.data(), atOnce: bufferSize, journal: j}
 	if pending != nil {
@@ -83,15 +84,15 @@ func (s *script) begin(j *journal, pending []byte, at *slot) (*buffer, error) {
 	return b, nil
 }
 
-// again applies the script once more to what was left, and gives each log what it
-// did not get, where it belongs if that can be: at the end of the file that was
-// being written. This multilog may be killed as well, at any moment: at each the
-// journal tells how far it has got, and the next one goes on from there.
+// again applies the script once more to the input that was left, and gives each
+// log the output that it lacks, if possible at the end of the file that was being
+// written. This multilog may be killed at any moment, too: the journal always
+// says how far it has got, and the next one goes on from there.
 func (s *script) again(b *buffer, pending []byte, at *slot) error {
 	j := b.journal
 	if at.script != j.script {
-		// Nobody knows what these logs have of it. Let it be this script that
-		// had not got anywhere.
+		// It is not known how much of the output these logs have. Assume that
+		// this script was running and had written none of it.
 		j.change(func(next *slot) {
 			next.script, next.selected, next.logs = j.script, ^uint64(0), [maxLogs]position{}
 		})
@@ -117,12 +118,13 @@ func (s *script) again(b *buffer, pending []byte, at *slot) error {
 	return nil
 }
 
-// repeat applies the script to what was left, with the rests in place of the
-// logs, and returns the line that had not ended. It goes on if stdin is the same.
+// repeat applies the script to the input that was left, with the rests in place of
+// the logs. It returns the unfinished last line if stdin is the same, and can
+// continue it.
 func (s *script) repeat(pending []byte, at *slot, rests []rest, same bool) (begun []byte) {
 	to := make([]interface{ write([]byte) }, len(s.outs))
 	for i, o := range s.outs {
-		to[i], o.to = o.to, nobody{}
+		to[i], o.to = o.to, discard{}
 	}
 	for i, l := range s.logs {
 		s.outs[l.out].to = &rests[i]
@@ -132,8 +134,9 @@ func (s *script) repeat(pending []byte, at *slot, rests []rest, same bool) (begu
 	s.replay = true
 	begun = s.take(pending)
 	if !same {
-		// The rest of that line will never come. Of a short one nobody has seen
-		// anything; a long one is in the logs, and ends here.
+		// The rest of that line will never come. If it is short, none of it has
+		// been written; if it is long, its beginning is in the logs, and it ends
+		// here.
 		begun, s.begun = nil, false
 		if s.inTail {
 			s.take([]byte{'\n'})
@@ -147,7 +150,7 @@ func (s *script) repeat(pending []byte, at *slot, rests []rest, same bool) (begu
 	return begun
 }
 
-// resume opens a log and gives it what it still has to get.
+// resume opens a log and gives it the output that it lacks.
 func (l *log) resume(j *journal, index int, r *rest) error {
 	if r.inCurrent && len(r.text) > 0 {
 		if err := l.complete(r.text); err != nil {
@@ -167,7 +170,8 @@ func (l *log) resume(j *journal, index int, r *rest) error {
 	return nil
 }
 
-// complete appends b to the file that was current when its multilog was killed.
+// complete appends b to the file that was current when the last multilog was
+// killed.
 func (l *log) complete(b []byte) error {
 	f, err := l.fs.Open("current", fsys.WRONLY|fsys.APPEND, 0)
 	if err != nil {
@@ -184,8 +188,8 @@ func (l *log) complete(b []byte) error {
 	return nil
 }
 
-// written returns how much a log has of what becomes of what was left, and
-// whether its file is still current.
+// written returns how many bytes of the output from data[begin:] a log has, and
+// whether the file they were appended to is still current.
 func (p *position) written(l *log) (n int, inCurrent bool) {
 	n = int(p.skip)
 	if p.ino == 0 {

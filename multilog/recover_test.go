@@ -21,7 +21,8 @@ type victim struct {
 
 type killed struct{}
 
-// startVictim is openLogs on a file system in memory, with a lock file in memory.
+// startVictim does what openLogs does, with a file system and a lock file in
+// memory.
 func startVictim(t *testing.T, fs *crashfs.FS, mem []byte, kind string) *victim {
 	l := testLog(t, fs)
 	l.pause = func(string, error) { panic(killed{}) }
@@ -53,7 +54,7 @@ func startVictim(t *testing.T, fs *crashfs.FS, mem []byte, kind string) *victim 
 	return &victim{s, b}
 }
 
-// lockFile returns a mapping as that of a lock file, but of none.
+// lockFile returns memory that is like the mapping of a lock file.
 func lockFile(t *testing.T) []byte {
 	mem, err := unix.Mmap(-1, 0, lockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -72,8 +73,8 @@ func until(run func()) {
 	run()
 }
 
-// Wherever multilog is killed, and the next one while it adds what is missing,
-// and the one after that: each line is there once and whole, long ones too.
+// multilog is killed anywhere, so is the next one while it adds what is missing,
+// and the one after that: each line, even a long one, is there once and whole.
 func TestKilledAgain(t *testing.T) {
 	var text strings.Builder
 	rng := rand.New(rand.NewPCG(7, 7))
@@ -94,7 +95,7 @@ func TestKilledAgain(t *testing.T) {
 			}
 		}
 		const never = 1 << 30
-		total := never // calls of a whole life, which the first one has
+		total := never // calls of a complete run, known after the first round
 		for range map[bool]int{false: 150, true: 600}[kind == "processor"] {
 			first, second, quiet := never, rng.IntN(45), len(all)
 			if total < never {
@@ -163,8 +164,8 @@ func difference(got, want string) string {
 	return fmt.Sprintf("at byte %d of %d there is %.60q, not %.60q", i, len(want), got[from:], want[from:])
 }
 
-// What another stdin brings does not continue the line of the one before, which
-// ends where it was.
+// Input from another stdin does not continue the unfinished line from the old one,
+// which ends where it was.
 func TestOtherInputAfterKill(t *testing.T) {
 	for _, kind := range []string{"plain", "t", "filtered"} {
 		for _, begun := range []string{"half", filled(3000)} {
@@ -193,7 +194,8 @@ func TestOtherInputAfterKill(t *testing.T) {
 	}
 }
 
-// The tail of a line that was not selected is not, whoever reads it.
+// The tail of a line that was not selected is not selected by the next multilog
+// either.
 func TestSelectionOutlivesKill(t *testing.T) {
 	fs := crashfs.New()
 	mem := lockFile(t)

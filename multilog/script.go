@@ -9,8 +9,8 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// A script is a parsed one, with everything open that it names, and the state
-// of the stream that it is being applied to.
+// A script is a parsed script with the files that it names, opened, and the state
+// of the stream that it is applied to.
 type script struct {
 	stamp   bool // t
 	choosy  bool // some action looks at lines
@@ -22,7 +22,7 @@ type script struct {
 	lines
 }
 
-// An action is a word of the script that concerns every line.
+// An action is a word of the script that is applied to every line.
 type action struct {
 	verb    byte // + - e = or toOut
 	pattern pattern
@@ -38,8 +38,8 @@ const (
 	minKeep, defaultKeep          = 2, 10
 )
 
-// parse reads the words of the script and opens the status files. Words that
-// mean nothing are passed over.
+// parse reads the words of the script and opens the status files. Unknown words
+// are ignored.
 func parse(env *proc.Env, pause func(string, error)) (*script, error) {
 	s := &script{env: env}
 	words := env.Args[1:]
@@ -98,8 +98,8 @@ func parse(env *proc.Env, pause func(string, error)) (*script, error) {
 	return s, nil
 }
 
-// stdout is where the word 1 puts lines. When nobody reads them any more they
-// are not written any more: the logs go on.
+// stdout is where the word 1 writes lines. After an error nothing more is written
+// there, and the logs go on.
 type stdout struct {
 	env    *proc.Env
 	broken bool

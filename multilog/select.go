@@ -11,7 +11,8 @@ const (
 	headSize  = 1000 // how much of a line patterns and status files see
 	alertSize = 200  // how much of it "e" shows
 
-	// outSize holds what becomes of a full buffer of 100-byte lines with stamps.
+	// outSize is enough for the output from a full buffer of 100-byte lines,
+	// stamps included.
 	outSize = 96 << 10
 )
 
@@ -43,8 +44,8 @@ func (o *out) flush() {
 	}
 }
 
-// pages is sys.Pages; without memory there is nothing to be had elsewhere
-// either, and the runtime will say so.
+// pages is sys.Pages. If that has no memory, make has none either, and the
+// runtime reports it.
 func pages(n int) []byte {
 	if b, err := sys.Pages(n); err == nil {
 		return b
@@ -54,16 +55,17 @@ func pages(n int) []byte {
 
 // lines is the state of the stream between reads.
 type lines struct {
-	inTail bool // the line's head has been acted on, the rest goes where it went
-	begun  bool // the clock's label is that of a line that an earlier read began
+	inTail bool // the line's head has been acted on, its tail goes to the same outs
+	begun  bool // the clock's label belongs to a line that an earlier read began
 	clock  tai.Clock
-	replay bool   // what has been read before comes again
+	replay bool   // the input is a killed multilog's: e and status files are done
 	head   []byte // scratch: a line's head with its stamp
 }
 
-// take applies the script to what was just read, b, and returns the rest that
-// must come again with more behind it: a line that has not ended yet. One that
-// grows beyond its head is acted on and passed through, however long it gets.
+// take applies the script to the input b. It returns the unfinished line at the
+// end of b, which the caller must pass again, with more input after it. A line
+// that is longer than its head is acted on and passed through, whatever its
+// length.
 func (s *script) take(b []byte) (rest []byte) {
 	if !s.stamp && !s.choosy {
 		return s.pass(b)
@@ -166,7 +168,7 @@ func (s *script) put(b []byte) {
 	}
 }
 
-// flush hands everything to the kernel.
+// flush hands all buffered output to the kernel.
 func (s *script) flush() {
 	for _, o := range s.outs {
 		o.flush()
@@ -178,7 +180,7 @@ func (s *script) flush() {
 	}
 }
 
-// free gives large buffers back; they are empty.
+// free gives back the memory of the large buffers, which are empty.
 func (s *script) free() {
 	for _, o := range s.outs {
 		if cap(o.buf) > 0 {

@@ -10,50 +10,50 @@ import (
 )
 
 // A settler makes full files safe while the next ones are being written: it
-// syncs them, gives them their names as old logs, and removes the oldest. What
-// has become full while it was busy it does at one go. Of a flood that fills
-// more files than are kept it need not put the first ones on the disk at all.
+// syncs them, gives them their names as old logs, and removes the oldest. Files
+// that fill up while it is busy are handled together, as its next batch. When a
+// flood fills more files than are kept, the first ones need not be synced at all.
 type settler struct {
-	backlog int // so many bytes may wait for it; then the writer waits
+	backlog int // bytes that may be waiting to be made safe before the writer waits
 
-	mu    sync.Mutex
-	done  sync.Cond
-	queue []full
-	waits int // bytes in full files that are not safe yet
-	busy  bool
+	mu       sync.Mutex
+	done     sync.Cond
+	queue    []full
+	unsynced int // bytes in full files that are not safe yet
+	busy     bool
 }
 
-// defaultBacklog bounds what a power cut can take of files that were full.
+// defaultBacklog bounds how many bytes of full files a power cut can lose.
 const defaultBacklog = 32 << 20
 
-// A full file has been current and is an old log, not yet a safe one.
+// A full file was current, and is an old log that is not safe yet.
 type full struct {
 	file  fsys.File
 	name  string // its label and .u
 	bytes int
 }
 
-// An earlySyncer is a file that the kernel can be told to begin to write.
+// An earlySyncer is a file that the kernel can be asked to start writing to disk.
 type earlySyncer interface{ StartSync() }
 
-// settle has f made safe, sooner or later.
+// settle queues f to be made safe.
 func (l *log) settle(f full) {
 	s := &l.settler
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done.L = &s.mu
 	s.queue = append(s.queue, f)
-	s.waits += f.bytes
+	s.unsynced += f.bytes
 	if !s.busy {
 		s.busy = true
 		go l.settleAll()
 	}
-	for s.busy && s.waits > s.backlog {
+	for s.busy && s.unsynced > s.backlog {
 		s.done.Wait()
 	}
 }
 
-// settled waits until nothing is left to do.
+// settled waits until the queue is empty.
 func (l *log) settled() {
 	s := &l.settler
 	s.mu.Lock()
@@ -75,7 +75,7 @@ func (l *log) settleAll() {
 		l.makeSafe(files)
 		s.mu.Lock()
 		for _, f := range files {
-			s.waits -= f.bytes
+			s.unsynced -= f.bytes
 		}
 		if len(s.queue) == 0 {
 			s.busy = false
@@ -84,7 +84,7 @@ func (l *log) settleAll() {
 	}
 }
 
-// makeSafe makes old logs of full files, the oldest first in files.
+// makeSafe makes safe old logs of files, which begin with the oldest.
 func (l *log) makeSafe(files []full) {
 	for len(files) >= l.keep {
 		files[0].file.Close() // trim will remove it
@@ -100,8 +100,8 @@ func (l *log) makeSafe(files []full) {
 		l.insist("unable to set mode of "+l.name+"/"+f.name, func() error { return f.file.Chmod(modeSafe) })
 		f.file.Close()
 	}
-	// What is called safe must be found after a power cut: if the disk still has
-	// it as current only, a new current may take its place there.
+	// A file that is called safe must be found after a power cut. If on the disk
+	// its name is still current, a new current may replace it there.
 	l.syncDir()
 	last := ""
 	for _, f := range files {
@@ -109,7 +109,7 @@ func (l *log) makeSafe(files []full) {
 		l.insist("unable to rename "+f.name+" to "+last+" in directory "+l.name, func() error {
 			err := l.fs.Rename(f.name, last)
 			if err == syscall.ENOENT {
-				return nil // somebody removed it
+				return nil // the file has been removed
 			}
 			return err
 		})

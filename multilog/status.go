@@ -7,13 +7,13 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// statusSize is the size of a status file, always the same: a reader needs one
-// read, and nothing is ever truncated.
+// statusSize is the fixed size of a status file: a reader needs only one read,
+// and the file is never truncated.
 const statusSize = headSize + 1
 
-// A status is a file that shows the last line that was selected for it. Of the
-// lines that one read brought only the last is written: nobody could have seen
-// the others.
+// A status is a file that shows the last line that was selected for it. If one
+// read brings several such lines, only the last is written: nobody would have
+// time to see the others.
 type status struct {
 	name    string
 	file    fsys.File

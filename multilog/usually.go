@@ -16,13 +16,13 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Usually copies its input, and those lines that match none of the patterns in
-// a file to stderr, too.
+// Usually copies its input to its output, and also writes the lines that match
+// none of the patterns in a file to stderr.
 var Usually = proc.Program{Name: "usually", Usage: "file", Run: usually}
 
 const (
 	shownSize = 500     // how much of a line is matched and shown
-	fileSize  = 4 << 20 // of the patterns
+	fileSize  = 4 << 20 // maximum of the pattern file
 )
 
 func usually(_ context.Context, env *proc.Env) error {
@@ -81,8 +81,8 @@ type watcher struct {
 	line     []byte // the one being read, cut to shownSize
 }
 
-// load reads the patterns, one in a line. An empty one is always there: blank
-// lines are usual.
+// load reads the patterns, one per line, and adds an empty one: blank lines are
+// usual.
 func (w *watcher) load() error {
 	text, err := fsys.ReadFile(fsys.OS{Root: w.env.Dir}, w.file, fileSize)
 	if err != nil {
@@ -92,8 +92,8 @@ func (w *watcher) load() error {
 	return nil
 }
 
-// watch looks at the lines that end in b. What the input ends in without a line
-// feed is usual.
+// watch looks at the lines that end in b. A last line without a line feed is
+// usual.
 func (w *watcher) watch(b []byte) {
 	for {
 		end := bytes.IndexByte(b, '\n')
@@ -106,7 +106,7 @@ func (w *watcher) watch(b []byte) {
 			return
 		}
 		b = b[end+1:]
-		if len(w.line) == shownSize { // what may have been cut is shown as cut
+		if len(w.line) == shownSize { // it may have been cut
 			w.line = append(w.line, "..."...)
 		}
 		if !w.usual() {
@@ -125,9 +125,9 @@ func (w *watcher) usual() bool {
 	return false
 }
 
-// wild is usually's match. A star takes everything up to and with the first
-// appearance of the character behind it, which is then always itself: here "**"
-// ends behind the line's first star (usually.c).
+// wild is usually's match. A star matches everything up to and including the
+// first occurrence of the character that follows it, and that character is always
+// literal: "**" matches up to and including the line's first star (usually.c).
 func wild(pattern string, line []byte) bool {
 	for {
 		literal, rest, star := strings.Cut(pattern, "*")
