@@ -88,8 +88,13 @@ func (p *predecessor) unseen() error {
 // started reports whether the process began when the status says.
 func (p *predecessor) started(pid int, s procfs.Stat) bool {
 	if p.last.Forked != 0 && (p.bootKnown() || pid == p.last.PID) {
-		// Nobody gets the number of a process again so soon.
-		if !beganWithin(s, p.last.Forked, time.Second) {
+		// The instant is the kernel's own. Earlier versions noted when they were
+		// about to fork.
+		within := 2 * procfs.Tick
+		if !p.bootKnown() {
+			within = time.Second
+		}
+		if !beganWithin(s, p.last.Forked, within) {
 			return false
 		}
 		if p.bootKnown() {

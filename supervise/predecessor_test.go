@@ -127,8 +127,8 @@ func TestWhoIsTheService(t *testing.T) {
 		{"the clock was set back", service.Status{PID: away, Stamp: now.Add(year), Forked: beganAway, Boot: boot}, true},
 		{"process 1 is another", service.Status{PID: away, Stamp: now, Forked: beganAway, Boot: container}, true},
 		{"forked later", service.Status{PID: here, Stamp: now, Forked: began + 3*procfs.Tick, Boot: boot}, false},
-		{"forked long before", service.Status{PID: here, Stamp: now, Forked: began - time.Second - 3*procfs.Tick, Boot: boot}, false},
-		{"forked just before", service.Status{PID: here, Stamp: now, Forked: began - time.Second, Boot: boot}, true},
+		{"forked before", service.Status{PID: here, Stamp: now, Forked: began - 3*procfs.Tick, Boot: boot}, false},
+		{"forked just before", service.Status{PID: here, Stamp: now, Forked: began - 2*procfs.Tick, Boot: boot}, true},
 		{"another boot", service.Status{PID: here, Stamp: now, Forked: began, Boot: other}, false},
 		{"a zombie", service.Status{PID: zombie.Process.Pid, Stamp: now, Forked: beganZombie, Boot: boot}, false},
 		{"finish", service.Status{FinishPID: away, Stamp: now.Add(year), Forked: beganAway, Boot: boot}, true},
@@ -141,7 +141,8 @@ func TestWhoIsTheService(t *testing.T) {
 		{"no boot, the label is too late", service.Status{PID: away, Stamp: now.Add(time.Minute), Forked: beganAway}, false},
 		{"no boot, the label is too early", service.Status{PID: away, Stamp: now.Add(-time.Minute), Forked: beganAway}, false},
 		{"no boot, a wrong label, the directory", service.Status{PID: here, Stamp: now.Add(-year), Forked: began}, true},
-		{"no boot, forked before", service.Status{PID: here, Stamp: now, Forked: began - time.Minute}, false},
+		{"no boot, forked before", service.Status{PID: here, Stamp: now, Forked: began - time.Second - 3*procfs.Tick}, false},
+		{"no boot, forked just before", service.Status{PID: here, Stamp: now, Forked: began - time.Second}, true},
 		{"no boot, finish", service.Status{FinishPID: here, Stamp: now.Add(-year)}, true},
 
 		// Of a C supervise there is only the label.
