@@ -11,8 +11,8 @@ import (
 	"paperpath/test/refuse"
 )
 
-// The status is replaced also where two files cannot change places, from the
-// first time on and afterwards.
+// The status is replaced, the first time and later, even where two files cannot
+// exchange their names.
 func TestAnnounce(t *testing.T) {
 	for _, refused := range [][]uint32{{}, {unix.SYS_RENAMEAT2}} {
 		base, owner := supervised(t)

@@ -14,11 +14,11 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Dir is a service directory that is held open: it stays the same one when it
-// is renamed or its link is removed. Errors are the kernel's.
+// Dir is an open service directory: it stays the same one when the directory is
+// renamed or a link to it is removed. Its methods return the kernel's errors.
 type Dir struct {
 	fd    *sys.FD
-	name  string // what it was opened as
+	name  string // by which it was opened
 	base  string // SUPERVISEDIR
 	files string // where lock, control, ok and status are: absolute, or below fd
 }
@@ -34,13 +34,13 @@ func Open(env *proc.Env, name string) (*Dir, error) {
 	return open(unix.AT_FDCWD, name, name, env.Vars.Value("SUPERVISEDIR"))
 }
 
-// Sub opens a service directory below d: the logger's.
+// Sub opens a service directory below d, such as the logger's.
 func (d *Dir) Sub(name string) (*Dir, error) {
 	return open(d.at(), name, d.name+"/"+name, d.base)
 }
 
-// open does what chdir(2) would check too: looking up "." wants search
-// permission on the directory itself, which O_PATH alone does not.
+// open checks what chdir(2) would check: looking up "." needs search permission on
+// the directory itself, which O_PATH alone does not.
 func open(at int, file, name, base string) (*Dir, error) {
 	fd, err := sys.OpenAt(at, file+"/.", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -61,8 +61,8 @@ func open(at int, file, name, base string) (*Dir, error) {
 	return d, nil
 }
 
-// path returns the path of the directory, without links in it: whoever opens it by
-// another name must find the same files.
+// path returns the path of the directory with all links resolved: a program that
+// opens it by another name must find the same files.
 func (d *Dir) path() (string, error) {
 	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(d.at()))
 	if errors.Is(err, unix.ENOENT) {
@@ -71,7 +71,8 @@ func (d *Dir) path() (string, error) {
 	return path, err
 }
 
-// resolve does without /proc: it tells what a name leads to at this moment.
+// resolve is path for systems without /proc. It resolves the name as it is now,
+// which may lead to another directory than the open one.
 func resolve(name string) (string, error) {
 	path, err := filepath.Abs(name)
 	if err != nil {
@@ -80,10 +81,11 @@ func resolve(name string) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// file is where a file of supervise is, as openat(2) wants it beside at().
+// file returns the path of one of supervise's files, for openat(2) relative to
+// at().
 func (d *Dir) file(name string) string { return d.files + "/" + name }
 
-// shown is what messages call the file of a service that they call name.
+// shown returns the name of such a file for messages that call the service name.
 func (d *Dir) shown(name, file string) string {
 	if filepath.IsAbs(d.files) {
 		return d.file(file)
@@ -96,17 +98,17 @@ func (d *Dir) at() int { return int(d.fd.Fd()) }
 // FD returns the descriptor (O_PATH).
 func (d *Dir) FD() *sys.FD { return d.fd }
 
-// Close gives the directory up.
+// Close closes the directory.
 func (d *Dir) Close() error { return d.fd.Close() }
 
-// ID returns device and inode, which are what makes two names one service.
+// ID returns device and inode. Names with the same ID are one service.
 func (d *Dir) ID() (dev, ino uint64, err error) {
 	var st unix.Stat_t
 	err = unix.Fstat(d.at(), &st)
 	return uint64(st.Dev), st.Ino, err
 }
 
-// Removed reports whether the directory itself is gone: nothing leads to it.
+// Removed reports whether the directory has been removed and has no name any more.
 func (d *Dir) Removed() bool {
 	var st unix.Stat_t
 	return unix.Fstat(d.at(), &st) == nil && st.Nlink == 0
@@ -116,14 +118,14 @@ func (d *Dir) Removed() bool {
 var ErrNotFIFO = errors.New("not a fifo")
 
 // Control sends orders; ENXIO means that no supervise listens. All letters go
-// out in one write, so that those of two senders do not mix. What is not a fifo
-// is not written to, nor what a symbolic link points to: the directory may
-// belong to somebody who is not the caller.
+// out in one write, so that those of two senders do not mix. Control writes only
+// to a fifo, and follows no symbolic link: the directory may belong to another
+// user.
 func (d *Dir) Control(letters []byte) error { return d.control(letters, (*sys.FD).Write) }
 
-// TryControl is Control for a caller that cannot wait until there is room: EAGAIN
-// means that supervise has not read yet what others wrote. No more than
-// PIPE_BUF letters go out all or none.
+// TryControl is Control without blocking: EAGAIN means that the fifo is full,
+// because supervise has not read it yet. Up to PIPE_BUF letters are written all or
+// none.
 func (d *Dir) TryControl(letters []byte) error { return d.control(letters, (*sys.FD).TryWrite) }
 
 func (d *Dir) control(letters []byte, write func(*sys.FD, []byte) (int, error)) error {
@@ -141,7 +143,7 @@ func (d *Dir) control(letters []byte, write func(*sys.FD, []byte) (int, error)) 
 	return nil
 }
 
-// WriteError is an error of writing, after the opening went well.
+// WriteError is an error of writing to a control file that could be opened.
 type WriteError struct{ Err error }
 
 func (e *WriteError) Error() string { return e.Err.Error() }
@@ -167,10 +169,10 @@ func (d *Dir) OK() error {
 	return fd.Close()
 }
 
-// Locked reports whether a supervise holds the lock, which it does from before
-// it can be spoken to until it is gone. (The lock is shared for an instant: so two
-// who ask do not disturb each other. A supervise that begins just then may have to
-// try twice.)
+// Locked reports whether a supervise holds the lock, which it takes before it
+// accepts orders and keeps until it exits. (To find out, Locked takes a shared lock
+// for an instant. Two callers do not disturb each other, but a supervise that
+// starts at that moment may have to try twice.)
 func (d *Dir) Locked() bool {
 	fd, err := sys.OpenAt(d.at(), d.file("lock"), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -180,18 +182,19 @@ func (d *Dir) Locked() bool {
 	return unix.Flock(int(fd.Fd()), unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
 }
 
-// LockID returns device and inode of the file that the lock is on.
+// LockID returns device and inode of the lock file.
 func (d *Dir) LockID() (dev, ino uint64, err error) {
 	var st unix.Stat_t
 	err = unix.Fstatat(d.at(), d.file("lock"), &st, 0)
 	return uint64(st.Dev), st.Ino, err
 }
 
-// Several is what Writer returns if there is not one user only.
+// Several is what Writer returns if more than one user can have written the file.
 const Several = -1
 
-// Writer returns the user who can have written supervise/status: this process's
-// own, or another one to whom the file or the directory supervise belongs.
+// Writer returns the user who can have written supervise/status: another user who
+// owns the file or the directory supervise, if there is one, otherwise this
+// process's own.
 func (d *Dir) Writer() (uid int, err error) {
 	var dir, file unix.Stat_t
 	if err = unix.Fstatat(d.at(), d.files, &dir, 0); err == nil {
@@ -205,7 +208,7 @@ func (d *Dir) Writer() (uid int, err error) {
 		return Several, nil
 	case int(dir.Uid) == self, dir.Uid == file.Uid:
 		return int(file.Uid), nil
-	case int(file.Uid) == self: // of the old files he may have put any in this place
+	case int(file.Uid) == self: // the directory's owner may have put an old file of ours here
 		return int(dir.Uid), nil
 	}
 	return Several, nil

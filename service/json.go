@@ -18,7 +18,7 @@ import (
 type report struct {
 	Name       string `json:"name"`
 	Path       string `json:"path"`
-	Supervised *bool  `json:"supervised"`      // nil: nobody knows
+	Supervised *bool  `json:"supervised"`      // nil: could not be found out
 	Error      string `json:"error,omitempty"` // instead of all that follows
 	*details
 }
@@ -41,7 +41,7 @@ type details struct {
 	FinishPID  *int    `json:"finishPid"`
 }
 
-// svstatJSON prints one object a line (jsonlines.org), in the order of names.
+// svstatJSON prints one object per line (jsonlines.org), in the order of names.
 func svstatJSON(env *proc.Env, names []string) error {
 	var out []byte
 	for _, name := range names {
@@ -53,7 +53,7 @@ func svstatJSON(env *proc.Env, names []string) error {
 		if v.problem == "" {
 			r.details = v.details(v.normallyUp, time.Now())
 		}
-		// Bytes of a name that are no UTF-8 come out as U+FFFD.
+		// Bytes of a name that are not UTF-8 come out as U+FFFD.
 		line, err := json.Marshal(r)
 		if err != nil {
 			return strerr.Unable("describe", name, err)
@@ -67,7 +67,7 @@ func svstatJSON(env *proc.Env, names []string) error {
 	return nil
 }
 
-// absolute returns the path of a name, without looking at links.
+// absolute returns the absolute path of a name, without resolving links.
 func absolute(env *proc.Env, name string) string {
 	if env.Dir != "" && !filepath.IsAbs(name) {
 		name = filepath.Join(env.Dir, name)
@@ -119,8 +119,8 @@ func process(pid int) *int {
 	return &pid
 }
 
-// instant is a time as RFC 3339 has it, in UTC; nil for none, and for those of
-// a broken status that have no four-digit year.
+// instant formats a time by RFC 3339, in UTC. It returns nil for the zero time, and
+// for a time from a broken status whose year does not have four digits.
 func instant(t time.Time) *string {
 	t = t.UTC()
 	if t.IsZero() || t.Year() < 1 || t.Year() > 9999 {

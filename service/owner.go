@@ -11,8 +11,8 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Owner is supervise's side of the files: it holds the lock, listens to the
-// orders and writes the status, until the process ends.
+// Owner is supervise's side of the files: it holds the lock, takes orders and
+// writes the status, until it is closed or the process ends.
 type Owner struct {
 	dir  *Dir
 	name string // for messages
@@ -22,9 +22,9 @@ type Owner struct {
 	ok      *sys.FD
 }
 
-// Acquire takes the lock of the service and makes ready to take orders. name is
-// what messages call the directory. The service does not look supervised to svok
-// until Ready.
+// Acquire takes the lock of the service and opens the fifo for orders. name is what
+// messages call the directory. To svok the service does not look supervised before
+// Ready.
 func (d *Dir) Acquire(name string) (*Owner, error) {
 	made, err := d.makeDir()
 	if err != nil {
@@ -42,8 +42,9 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 		o.Close()
 		return nil, strerr.Unable("acquire", d.shown(name, "lock"), err)
 	}
-	unix.Mkfifoat(d.at(), d.file("control"), 0o600) // the open says what is wrong
-	// Open for writing too, it does not come to its end when a sender leaves.
+	unix.Mkfifoat(d.at(), d.file("control"), 0o600) // if this fails, so does opening it
+	// It is open for writing too, so that there is no end of file when a sender
+	// closes it.
 	o.control, err = d.openFIFO("control", unix.O_RDWR)
 	if err != nil {
 		o.Close()
@@ -52,7 +53,8 @@ func (d *Dir) Acquire(name string) (*Owner, error) {
 	return o, nil
 }
 
-// Close gives the service up: first what makes it look supervised.
+// Close gives the service up. It closes ok first, which makes the service look
+// supervised.
 func (o *Owner) Close() {
 	for _, fd := range []*sys.FD{o.ok, o.control, o.lock} {
 		if fd != nil {
@@ -61,8 +63,8 @@ func (o *Owner) Close() {
 	}
 }
 
-// Ready makes svok and svstat see that the service is supervised. It comes
-// after the first Announce, so that they do not see an old status.
+// Ready makes the service look supervised to svok and svstat. It is called after
+// the first Announce, so that they do not see an old status.
 func (o *Owner) Ready() (err error) {
 	unix.Mkfifoat(o.dir.at(), o.dir.file("ok"), 0o600)
 	o.ok, err = o.dir.openFIFO("ok", unix.O_RDONLY)
@@ -72,9 +74,9 @@ func (o *Owner) Ready() (err error) {
 	return nil
 }
 
-// makeDir makes the directory supervise. A link that leads nowhere gets its
-// goal made: that is how Debian keeps the files outside /etc. made tells why it
-// could not be made, which is of interest if it is not there.
+// makeDir makes the directory supervise. If that is a dangling link, makeDir makes
+// its target: that is how Debian keeps the files outside /etc. made is the reason
+// why it could not be made, which matters only if the directory does not exist.
 func (d *Dir) makeDir() (made, err error) {
 	var base error
 	if filepath.IsAbs(d.base) {
@@ -98,8 +100,8 @@ func (d *Dir) makeDir() (made, err error) {
 	return made, nil
 }
 
-// openFile follows no link: the directory may be given to a user who is to control
-// the service, and who must not choose what root makes or writes.
+// openFile follows no link: the directory may belong to a user who may control the
+// service, but must not choose which files root creates or writes.
 func (d *Dir) openFile(name string, flags int, perm uint32) (*sys.FD, error) {
 	return sys.OpenAt(d.at(), d.file(name), flags|unix.O_NONBLOCK|unix.O_NOFOLLOW, perm)
 }
@@ -116,8 +118,8 @@ func (d *Dir) openFIFO(name string, flags int) (*sys.FD, error) {
 	return fd, nil
 }
 
-// openNew opens a file to write over it. One that somebody else may write to, or
-// that has another name, too, gives way to a new one.
+// openNew opens a file to overwrite it. A file that another user may write to, or
+// that has more than one name, is replaced by a new one.
 func (d *Dir) openNew(name string) (*sys.FD, error) {
 	fd, err := d.openFile(name, unix.O_WRONLY|unix.O_CREAT, 0o644)
 	if err != nil {
@@ -135,18 +137,23 @@ func (d *Dir) openNew(name string) (*sys.FD, error) {
 	return d.openFile(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
 }
 
-// Control returns the fifo that orders come from.
+// Control returns the fifo to read orders from.
 func (o *Owner) Control() *sys.FD { return o.control }
 
-// Announce replaces supervise/status. It is not synced: after a power cut
-// nothing that it tells is true any more.
+// Announce replaces supervise/status. The file is not synced: after a power cut
+// nothing in it is true any more.
 //
-// The old file and the new one change places, and the old one is written over
-// the next time. A rename that removes a file makes ext4 begin to write the new
-// one to the disk, which takes thirty times as long as all the rest; and a full
-// disk has no room for a new one. The first time, and where the file system
-// cannot do that, it is a rename. So who opened the file and reads it only after
-// two more changes may read a status that is not published yet, or half of one.
+// The old file and the new one exchange their names, and the next call overwrites
+// the old one:
+//
+//	status      A    A     B      B     C
+//	status.new       B  ⇄  A      C  ⇄  B
+//
+// A rename that removes a file makes ext4 start writing the new one to the disk,
+// which takes thirty times as long as everything else here; and a full disk has no
+// room for a new file. The first call, and all calls on file systems without this
+// exchange, use a plain rename. A reader that opens the file and reads it only
+// after two further updates may see an unpublished or partly written status.
 func (o *Owner) Announce(s Status) error {
 	s.Boot = procfs.ThisBoot()
 	file := o.dir.shown(o.name, "status.new")

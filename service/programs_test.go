@@ -15,8 +15,8 @@ import (
 	"paperpath/internal/proc/proctest"
 )
 
-// supervised makes a service directory "s" and supervises it, as far as the
-// files go.
+// supervised makes a service directory "s" with the files of a supervise that
+// runs.
 func supervised(t *testing.T) (base string, owner *Owner) {
 	base = t.TempDir()
 	if err := os.Mkdir(filepath.Join(base, "s"), 0o755); err != nil {
@@ -91,7 +91,7 @@ func TestSecondOwner(t *testing.T) {
 	}
 }
 
-// Debian keeps the files elsewhere, through a link that may lead nowhere yet.
+// Debian keeps the files elsewhere, through a link whose target may not exist yet.
 func TestDanglingLink(t *testing.T) {
 	base := t.TempDir()
 	os.Mkdir(base+"/s", 0o755)
@@ -124,7 +124,7 @@ func TestSvcWritesLettersOnce(t *testing.T) {
 	}
 }
 
-// The letters of one svc stay together, whoever else sends.
+// The letters of one svc stay together, even if others send at the same time.
 func TestSvcTogether(t *testing.T) {
 	base, owner := supervised(t)
 	var wait sync.WaitGroup
@@ -146,7 +146,7 @@ func TestSvcTogether(t *testing.T) {
 	}
 }
 
-// A control file that is no fifo might be anybody's file.
+// A control file that is no fifo might be any file: nothing is written to it.
 func TestSvcSparesFiles(t *testing.T) {
 	base := t.TempDir()
 	os.MkdirAll(base+"/file/supervise", 0o755)
@@ -233,7 +233,7 @@ func TestNoSearchPermission(t *testing.T) {
 }
 
 // SUPERVISEDIR puts the files where daemontools-encore would look for them, and
-// whoever has it finds them there.
+// programs with the same SUPERVISEDIR find them there.
 func TestElsewhere(t *testing.T) {
 	for _, base := range []string{"state", t.TempDir() + "/run/"} {
 		services := t.TempDir()
@@ -287,8 +287,8 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// What a SUPERVISEDIR lacks is said with its name, and of supervise/ in the words
-// of daemontools.
+// Errors below SUPERVISEDIR are reported with its path, those in supervise/ in the
+// words of daemontools.
 func TestElsewhereMissing(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("loop", dir+"/loop"); err != nil {

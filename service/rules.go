@@ -15,19 +15,19 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Rules are what files in the service directory ask supervise for, beyond what
-// daemontools does. Without any of these files the Rules are DefaultRules, and
-// the service is treated as daemontools treats it.
+// Rules are the settings that files in the service directory make, beyond those of
+// daemontools. Without any of these files the Rules are DefaultRules, and the
+// service is treated as daemontools treats it.
 //
 //	finish               runs after run has ended (s6, runit)
 //	notification-fd      a number: run writes a newline to that descriptor when it is ready (s6)
 //	notification-socket  run gets NOTIFY_SOCKET, and sends READY=1 when it is ready (sd_notify)
-//	down-signal          name or number: what 'd' sends in place of TERM (s6)
+//	down-signal          name or number of the signal that 'd' sends in place of TERM (s6)
 //	timeout-kill         milliseconds from 'd' to KILL; 0 is never (s6)
-//	timeout-finish       milliseconds that finish may take; 0 is for ever (s6)
-//	restart-delay        the pause between two starts doubles up to so many milliseconds;
-//	                     empty: a minute
-//	after                names of services, one a line, or a directory of such names:
+//	timeout-finish       milliseconds that finish may take; 0 is no limit (s6)
+//	restart-delay        the pause between two starts doubles, up to this many
+//	                     milliseconds; empty: a minute
+//	after                names of services, one per line, or a directory of such names:
 //	                     run is not started before they are up
 //	permafail            exit code 100 of run means: do not restart
 type Rules struct {
@@ -35,12 +35,12 @@ type Rules struct {
 	NotifySocket bool
 	DownSignal   syscall.Signal
 	KillAfter    time.Duration // 0: never
-	FinishWithin time.Duration // 0: it may take for ever
+	FinishWithin time.Duration // 0: no limit
 	MaxDelay     time.Duration // 0: the pause does not grow
 	After        []string
 
-	// Permafail: there is the file of that name, or another one of these: who
-	// has them is no service of daemontools any more.
+	// Permafail is true if the file permafail or any of the other files exists: a
+	// service with one of them is not a plain service of daemontools.
 	Permafail bool
 }
 
@@ -48,13 +48,13 @@ type Rules struct {
 var DefaultRules = Rules{DownSignal: unix.SIGTERM, FinishWithin: 5 * time.Second}
 
 const (
-	minNotifyFD = 1 // programs of s6 tell on their output that they are ready
+	minNotifyFD = 1 // with s6, some programs announce readiness on standard output
 	maxNotifyFD = 1023
 	maxAfter    = 64 << 10 // bytes
 )
 
-// Rules reads the files. What is wrong with one of them is warned of, and that
-// one counts as absent.
+// Rules reads the files. A file that cannot be used is warned of, and its setting
+// keeps the default.
 func (d *Dir) Rules(warn func(error)) Rules {
 	r := DefaultRules
 	read := func(name string, parse func(string) bool) {
@@ -101,7 +101,7 @@ func (d *Dir) Rules(warn func(error)) Rules {
 	return r
 }
 
-// setting reads the first line of a file, blanks around it cut off.
+// setting reads the first line of a file, without the white space around it.
 func (d *Dir) setting(name string) (line string, exists bool, err error) {
 	text, exists, err := d.read(name, 4096)
 	line, _, _ = strings.Cut(text, "\n")
@@ -109,7 +109,7 @@ func (d *Dir) setting(name string) (line string, exists bool, err error) {
 }
 
 func (d *Dir) read(name string, limit int64) (text string, exists bool, err error) {
-	// Without O_NONBLOCK a fifo of that name would stop everything.
+	// Without O_NONBLOCK, opening a fifo of that name would block everything.
 	fd, err := sys.OpenAt(d.at(), name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == unix.ENOENT {
 		return "", false, nil
@@ -139,7 +139,7 @@ func milliseconds(to *time.Duration) func(string) bool {
 	}
 }
 
-// signalNamed knows signals by number and by name, with or without SIG.
+// signalNamed parses the number or name of a signal, with or without SIG.
 func signalNamed(s string) (syscall.Signal, bool) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return syscall.Signal(n), n > 0 && n < 65
@@ -174,8 +174,8 @@ func (d *Dir) after(warn func(error)) []string {
 	})
 }
 
-// names reads the names in "after", a directory or a file; EFBIG if that is longer
-// than any list of services.
+// names reads the names in "after", a directory or a file. The error is EFBIG if
+// that is longer than any sensible list of services.
 func (d *Dir) names() (names []string, err error) {
 	dir, err := sys.OpenAt(d.at(), "after", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	switch err {

@@ -15,8 +15,8 @@ import (
 	"paperpath/internal/proc"
 )
 
-// files makes a service directory of files; a name with a slash at its end is a
-// directory.
+// files makes a service directory with these files; a name that ends with a slash
+// is a directory.
 func files(t *testing.T, files map[string]string) *Dir {
 	t.Helper()
 	base := t.TempDir()

@@ -1,8 +1,8 @@
-// Package service owns the files by which a service is watched and told what
-// to do, and the programs that an administrator does it with: svc, svok, svstat
+// Package service owns the files through which services are watched and
+// controlled, and the programs that do so for an administrator: svc, svok, svstat
 // and svwait.
 //
-//	DIR/run                what supervise starts, in DIR
+//	DIR/run                the program that supervise starts, in DIR
 //	DIR/down               if it exists, the service starts down
 //	DIR/log/               the service's logger, a service of its own
 //	DIR/finish, DIR/after, DIR/notification-fd, … (Rules)
@@ -17,8 +17,8 @@
 //	+--------+-------+-------+--+--+    w: 'u', 'd', or 0 for once
 //	 big-endian       little-endian
 //
-// The label is the instant at which pid last changed; pid 0 is down. That much
-// daemontools has, and its svstat reads no further. What follows is ours:
+// The label is the time at which pid last changed; pid 0 is down. That is all that
+// daemontools has, and its svstat reads no further. The other fields are ours:
 //
 //	 18 19 20 21 22   24           36           48       52       56         64       72     80     88
 //	+--+--+--+--+----+------------+------------+--------+--------+----------+--------+------+------+
@@ -26,18 +26,18 @@
 //	+--+--+--+--+----+------------+------------+--------+--------+----------+--------+------+------+
 //	                  TAI64N       TAI64N       little-endian
 //
-//	ph        the phase (Phase); 0 to 5 as daemontools-encore numbers them
-//	ex, c     how run ended last: 0 it has not, or nobody knows;
+//	ph        the phase (Phase); 0 to 5 are numbered as in daemontools-encore
+//	ex, c     how run ended last: 0 it has not, or it is not known;
 //	          1 with exit code c; 2 by signal c
-//	t         2: supervise was told to exit; 1: it was not; 0: boot and init are not
-//	          there (an earlier version wrote this)
-//	ready     when the service said that it is ready; zero: it has not
-//	due       when run is started next; zero: not before something happens
+//	t         2: supervise was told to exit; 1: it was not; 0: there are no boot
+//	          and init (an earlier version wrote this)
+//	ready     when the service announced that it is ready; zero: it has not
+//	due       when run is started next; zero: not at a fixed time
 //	starts    how often run was started again because it had ended
-//	finish    the process of ./finish, 0 if it does not run
+//	finish    the pid of ./finish, 0 if it is not running
 //	log pipe  the inode of the pipe to the logger, 0 if there is none
 //	forked    when pid, or finish, was forked, in nanoseconds since the system booted
-//	boot      the first 8 bytes of the kernel's boot_id; zero: it is not known
+//	boot      the first 8 bytes of the kernel's boot_id; zero: not known
 //	init      when process 1 began, in nanoseconds since the system booted
 //
 // # Elsewhere

@@ -44,7 +44,7 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-// All that is told comes back.
+// Every field survives Append and ParseStatus.
 func TestStatus(t *testing.T) {
 	for _, s := range []Status{
 		{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, Ready: time.Unix(3, 4), LogPipe: 1<<63 + 5, Forked: time.Hour},
@@ -63,7 +63,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// An earlier version wrote 72 bytes, over a longer file if there was one.
+// An earlier version wrote 72 bytes, even over a longer file.
 func TestStatusOfEarlierVersion(t *testing.T) {
 	s := Status{Stamp: time.Unix(1, 2), PID: 7, Want: Up, Phase: PhaseUp, LogPipe: 5, Forked: time.Hour}
 	with := s
@@ -77,7 +77,7 @@ func TestStatusOfEarlierVersion(t *testing.T) {
 	}
 }
 
-// Whose word a status is.
+// Writer: which user a status comes from.
 func TestWriter(t *testing.T) {
 	self, other := os.Geteuid(), 65534
 	for _, c := range []struct {
@@ -115,7 +115,8 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// Files change places: who was given the status once must not have it for ever.
+// The two files are used in turn: a user who could once write to one of them must
+// not be able to do so for ever.
 func TestStatusIsTakenBack(t *testing.T) {
 	base, owner := supervised(t)
 	dir := base + "/s/supervise/"
@@ -148,7 +149,7 @@ func TestStatusIsTakenBack(t *testing.T) {
 	}
 }
 
-// Two may ask at the same time whether it is locked.
+// Two processes may ask at the same time whether the service is locked.
 func TestLocked(t *testing.T) {
 	base, owner := supervised(t)
 	d, err := Open(&proc.Env{Dir: base}, "s")
@@ -173,7 +174,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// Why supervise/ could not be made is what is said.
+// The message says why supervise/ could not be made.
 func TestNoRoomForSupervise(t *testing.T) {
 	base := t.TempDir()
 	if err := os.Mkdir(base+"/s", 0o700); err != nil {
@@ -261,7 +262,8 @@ func FuzzParseStatus(f *testing.F) {
 	})
 }
 
-// A user to whom the directory was given must not have root make or write a file.
+// A user who owns the directory must not be able to make root create or write
+// other files.
 func TestNoLinkIsWrittenThrough(t *testing.T) {
 	base, owner := supervised(t)
 	dir, victim := base+"/s/supervise/", base+"/victim"

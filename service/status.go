@@ -10,56 +10,54 @@ import (
 )
 
 const (
-	classicLen  = 18 // what C daemontools writes, and the least that can be read
-	bootlessLen = 72 // what earlier versions of this house wrote
+	classicLen  = 18 // the status of C daemontools; a shorter one is broken
+	bootlessLen = 72 // the status of earlier versions of this package
 	statusLen   = 88
 )
 
-// Status is what supervise/status tells.
+// Status is the contents of supervise/status.
 type Status struct {
 	Stamp  time.Time // when PID changed last
 	PID    int       // 0: the service is down
 	Paused bool
-	Want   byte // Up, Down, or 0: whatever it does, it is not started again
+	Want   byte // Up, Down, or 0: it is not started again when it ends
 
-	// What a supervise of daemontools does not tell; ParseStatus derives the
-	// phase then, and leaves the rest zero.
+	// The supervise of daemontools does not write these fields. ParseStatus then
+	// derives the phase, and leaves the rest zero.
 	Phase     Phase
-	Ready     time.Time // when it said that it is ready; zero: it has not
-	Due       time.Time // when it is started next; zero: not by the clock
+	Ready     time.Time // when it announced that it is ready; zero: it has not
+	Due       time.Time // when it is started next; zero: not at a fixed time
 	Last      Ending    // of run
 	Restarts  uint32    // how often run was started again because it had ended
-	FinishPID int       // of ./finish; 0: it does not run
+	FinishPID int       // of ./finish; 0: it is not running
 	LogPipe   uint64    // the pipe's inode; 0: there is none
 
 	// Forked is when the process was forked, since the system booted; 0 if
-	// not known. With PhaseStarting and no PID it is a start that was about to
-	// be made.
+	// not known. With PhaseStarting and no PID, a start was about to be made.
 	Forked time.Duration
 
-	// Exit: it was told to exit. What it is wanted for is no business of the next
-	// supervisor then.
+	// Exit: supervise was told to exit. The next one does not take over Want then.
 	Exit bool
-	Boot procfs.Boot // when all this was so; zero: not known. Announce sets it.
+	Boot procfs.Boot // the boot in which this was written; zero: not known. Announce sets it.
 }
 
-// What byte 21 says. Versions that did not know the boot have written 0; should
-// one of them write over a longer file, what is behind its status is not its own.
+// Values of byte 21. Earlier versions, which did not record the boot, wrote 0. If
+// one of them overwrites a longer file, the bytes after its status are not its own.
 const (
 	toldNothing = 1
 	toldToExit  = 2
 )
 
-// Phase says where a service is between down and up.
+// Phase is the state of a service, in more detail than up or down.
 type Phase byte
 
 // The phases. Those that daemontools-encore has too have its numbers.
 const (
 	PhaseDown      Phase = 0
-	PhaseStarting  Phase = 1 // runs, and will say when it is ready
-	PhaseUp        Phase = 3 // runs, and is ready if it says such things
+	PhaseStarting  Phase = 1 // runs, and will announce when it is ready
+	PhaseUp        Phase = 3 // runs, and is ready if it announces readiness
 	PhaseStopping  Phase = 4 // runs, and was told to end
-	PhaseFailed    Phase = 5 // down, and not started again by itself
+	PhaseFailed    Phase = 5 // down, and not started again automatically
 	PhaseFinishing Phase = 6 // down; ./finish runs
 	PhaseWaiting   Phase = 7 // down, for other services to come up
 	PhaseDelayed   Phase = 8 // down, until Due
@@ -67,7 +65,8 @@ const (
 
 var phases = [...]string{"down", "starting", "", "up", "stopping", "failed", "finishing", "waiting", "delayed"}
 
-// String returns the phase in a word: "ready" is an "up" with a Ready time.
+// String returns the phase in a word. (There is no "ready": that is "up" with a
+// Ready time.)
 func (p Phase) String() string {
 	if int(p) < len(phases) && phases[p] != "" {
 		return phases[p]
@@ -75,19 +74,19 @@ func (p Phase) String() string {
 	return "unknown"
 }
 
-// Ending is how a process ended. The zero Ending is not known.
+// Ending is how a process ended. The zero Ending means that it is not known.
 type Ending struct {
 	Known  bool
 	Code   int // exit code, if Signal is 0
 	Signal int
 }
 
-// ErrFormat is the error for a status of the wrong length.
+// ErrFormat is the error for a status that is too short.
 var ErrFormat = errors.New("bad format")
 
-// Up reports whether the service is what it is wanted for: running, ready if it
-// is one that says so, and not about to end. (One that is told to end before it
-// was ready is stopping, too.)
+// Up reports whether the service is usable: running, ready if it announces
+// readiness, and not about to end. (A service that is told to end before it was
+// ready is stopping, too.)
 func (s *Status) Up() bool {
 	return s.PID != 0 && s.Phase != PhaseStarting && s.Phase != PhaseStopping
 }
@@ -138,7 +137,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return appendLabel(dst, t)
 }
 
-// ParseStatus reads a status, of this house or of daemontools.
+// ParseStatus reads a status, ours or that of daemontools.
 func ParseStatus(b []byte) (Status, error) {
 	if len(b) < classicLen {
 		return Status{}, ErrFormat
@@ -151,7 +150,7 @@ func ParseStatus(b []byte) (Status, error) {
 	}
 	if len(b) < bootlessLen {
 		switch {
-		case s.PID != 0 && s.Want == Down: // it has had its TERM
+		case s.PID != 0 && s.Want == Down: // it has been sent TERM
 			s.Phase = PhaseStopping
 		case s.PID != 0:
 			s.Phase = PhaseUp
@@ -179,8 +178,8 @@ func ParseStatus(b []byte) (Status, error) {
 	return s, nil
 }
 
-// label reads a label. Nanoseconds that are none count as 0: the seconds
-// before them are all that svstat ever looks at.
+// label reads a label. Invalid nanoseconds count as 0: svstat looks only at the
+// seconds before them.
 func label(b []byte) time.Time {
 	stamp, ok := tai.Unpack(b)
 	if !ok {

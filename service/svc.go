@@ -15,8 +15,8 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Svc sends orders to services. What it cannot reach it warns of. Unless it is
-// asked to wait it always succeeds.
+// Svc sends orders to services, and warns of those that it cannot reach. Unless it
+// is asked to wait, it always succeeds.
 var Svc = proc.Program{
 	Name:  "svc",
 	Usage: "[ -udopchaitkx ] [ -w u | U | d | D | r | R ] [ -T milliseconds ] dir ...",
@@ -73,8 +73,8 @@ func order(env *proc.Env, name string, orders []byte) error {
 	return control(dir, name, orders)
 }
 
-// unableToEnter is for a directory that cannot be opened. (Verb and name are
-// one, because an empty name is told too.)
+// unableToEnter is the error for a directory that cannot be opened. (Verb and name
+// are one string, because strerr.Unable leaves out an empty name.)
 func unableToEnter(name string, err error) error {
 	return strerr.Unable("chdir to "+strerr.Clean(name), "", err)
 }
@@ -93,8 +93,8 @@ func control(dir *Dir, name string, orders []byte) error {
 	return strerr.Unable("control", name, err)
 }
 
-// orderAndWait looks at all services before it gives the first order, so that
-// nothing that follows from one is missed.
+// orderAndWait looks at all services before it sends the first order, so that it
+// misses none of the changes that follow.
 func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until time.Time) error {
 	w, err := newWait(env, g, names)
 	if err != nil {
@@ -102,24 +102,24 @@ func orderAndWait(env *proc.Env, names []string, orders []byte, g goal, until ti
 	}
 	defer w.close()
 	w.until = until
-	// What is down now is not down for good before it has heard that it should
-	// be; nor before it has run, if it is to run once. And what is up now and is
-	// told to end is not what is waited for.
+	// A service that is down now counts as down only after supervise has read the
+	// order to go down, and, if it is to run once, only after it has run. A service
+	// that is up now and is told to end does not count as up.
 	var last byte
 	if i := bytes.LastIndexAny(orders, string([]byte{Up, Down, Once})); i >= 0 {
 		last = orders[i]
 	}
 	ends := bytes.ContainsAny(orders, string([]byte{Down, Kill}))
 	for _, s := range w.services {
-		s.told = true
+		s.ordered = true
 		if g.isDown() {
-			s.unheard, s.coming = last == Down, last == Once && s.first.PID == 0
+			s.downPending, s.coming = last == Down, last == Once && s.first.PID == 0
 		} else {
 			s.coming = ends && s.first.PID != 0
 		}
 		switch err := control(s.dir, s.name, orders); {
 		case errors.Is(err, errNotRunning), errors.Is(err, unix.ENOENT):
-			env.Warn(err) // it may be as it is wanted all the same: down
+			env.Warn(err) // the service may be down, and that may be the goal
 		case err != nil:
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// Svok says by its exit status whether supervise runs: 0 yes, 100 no.
+// Svok shows by its exit status whether supervise runs: 0 yes, 100 no.
 var Svok = proc.Program{Name: "svok", Usage: "dir", Run: svok}
 
 func svok(_ context.Context, env *proc.Env) error {

@@ -17,8 +17,8 @@ var Svstat = proc.Program{Name: "svstat", Usage: "[ -j ] dir ...", Run: svstat}
 
 func svstat(_ context.Context, env *proc.Env) error {
 	names := env.Args[1:]
-	// No other word is an option: the C program has none, and takes "-x" or
-	// "--" for the name of a directory.
+	// No other word is an option: the C program has none, and takes "-x" and
+	// "--" for names of directories.
 	if len(names) > 0 && names[0] == "-j" {
 		return svstatJSON(env, names[1:])
 	}
@@ -33,8 +33,8 @@ func svstat(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
-// describe says how a service is. Scripts take the words apart: "up (pid N) S
-// seconds", then what is unusual.
+// describe returns the state of a service in words that scripts parse: "up (pid N)
+// S seconds", then anything unusual.
 func describe(env *proc.Env, name string, now time.Time) string {
 	v := examine(env, name)
 	if v.problem != "" {
@@ -43,13 +43,13 @@ func describe(env *proc.Env, name string, now time.Time) string {
 	return v.describe(v.normallyUp, now)
 }
 
-// view is what can be seen of a service.
+// view is the visible state of a service.
 type view struct {
 	Status
 	supervised bool
-	hidden     bool // it could not be found out whether it is supervised
+	hidden     bool // supervised could not be found out
 	normallyUp bool
-	problem    string // why it is not known how the service is
+	problem    string // why the state is not known
 }
 
 func examine(env *proc.Env, name string) (v view) {
@@ -85,10 +85,10 @@ func examine(env *proc.Env, name string) (v view) {
 	return v
 }
 
-// age is how long a service is as it is, in whole seconds: they are compared as
-// clocks without nanoseconds would be, and a label from the future is 0 old.
-// Labels that no clock has made count as in C (tai_less.c, tai_approx.c):
-// without a sign, and rounded where a double has no room.
+// age returns how long ago the label is, in whole seconds: both times are cut to
+// seconds before they are compared, and a label from the future has age 0. A label
+// that comes from no clock is computed as in C (tai_less.c, tai_approx.c): without
+// a sign, and rounded where a double is not exact.
 func (s *Status) age(now time.Time) uint64 {
 	then, when := tai.Offset+uint64(s.Stamp.Unix()), tai.Offset+uint64(now.Unix())
 	if when < then {

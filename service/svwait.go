@@ -10,7 +10,7 @@ import (
 	"paperpath/internal/proc"
 )
 
-// Svwait waits until services are where they should be: up, ready or down.
+// Svwait waits until services are up, ready or down.
 var Svwait = proc.Program{
 	Name:  "svwait",
 	Usage: "[ -u | -U | -d | -D | -r | -R ] [ -a | -o ] [ -t milliseconds ] dir ...",
@@ -47,7 +47,7 @@ func svwait(_ context.Context, env *proc.Env) error {
 	return w.run()
 }
 
-// deadline reads a timeout in milliseconds, of which 0 is none.
+// deadline reads a timeout in milliseconds; 0 is none.
 func deadline(text string) (time.Time, error) {
 	ms, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || ms == 0 {

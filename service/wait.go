@@ -13,7 +13,7 @@ import (
 	"paperpath/internal/watch"
 )
 
-// Exit statuses of a wait, as s6-svwait has them. From 1 to statusFailed it is
+// Exit statuses of a wait, those of s6-svwait. A status from 1 to statusFailed is
 // the number of services that failed.
 const (
 	statusFailed   = 98
@@ -26,10 +26,10 @@ type goal byte
 
 const (
 	goalUp        goal = 'u' // its process runs
-	goalReady     goal = 'U' // and is ready, if it is one that says so, and was not told to end
+	goalReady     goal = 'U' // and is ready, if it announces that, and was not told to end
 	goalDown      goal = 'd' // its process has ended
 	goalFinished  goal = 'D' // and so has ./finish
-	goalRestarted goal = 'r' // it was down at some instant since the beginning, and is up
+	goalRestarted goal = 'r' // it was down at some time since the wait began, and is up
 	goalRenewed   goal = 'R' // and ready
 )
 
@@ -37,10 +37,9 @@ const goals = "uUdDrR"
 
 func (g goal) isDown() bool { return g == goalDown || g == goalFinished }
 
-// reached reports whether a service is where it should be. first and last are
-// what it was at the beginning and at the look before this one: looking from time
-// to time can miss states that do not last, but a changed label shows that the
-// process changed.
+// reached reports whether a service has reached the goal. first and last are its
+// status when the wait began and at the previous look. Looking from time to time
+// can miss short-lived states, but a changed label shows that the process changed.
 func (g goal) reached(first, last, now *Status) bool {
 	finished := now.PID == 0 && now.Phase != PhaseFinishing
 	changed := !now.Stamp.Equal(last.Stamp)
@@ -63,8 +62,8 @@ func (g goal) reached(first, last, now *Status) bool {
 	return now.Up()
 }
 
-// ranOnce reports whether a service that is down, and was down before, has run
-// meanwhile and will not again.
+// ranOnce reports whether a service that was down, and is down with another label,
+// has run in between and will not run again.
 func (s *Status) ranOnce() bool {
 	return s.PID == 0 && s.Want == 0 && (s.Phase == PhaseDown || s.Phase == PhaseFinishing)
 }
@@ -83,29 +82,28 @@ type wait struct {
 type waited struct {
 	name        string
 	dir         *Dir
-	ok          *sys.FD // supervise/ok, which breaks when supervise goes; nil: there is none
+	ok          *sys.FD // supervise/ok, which breaks when supervise exits; nil: no supervise
 	first, last Status
 	reached     bool
-	told        bool // it was given orders: a failure from before means nothing
-	unheard     bool // an order to go down was sent, and its status does not say so yet
-	coming      bool // its orders make it begin or end, which has not happened yet
+	ordered     bool // orders were sent: a failure from before them means nothing
+	downPending bool // an order to go down was sent, and is not in the status yet
+	coming      bool // the orders make it start or end, and it has not done so yet
 	failed      bool // it is down for good
 }
 
-// Where the kernel tells nothing, the pause between two looks is a tenth of the
-// time waited so far, but not less and not more than this. (There are only 128
-// instances of inotify for a user, and whoever has more waiters than that will
-// not want them to do nothing but look.)
+// Without inotify, the pause between two looks is a tenth of the time waited so
+// far, within these bounds. (A user has only 128 inotify instances. If there are
+// more waiters than that, they should not use up the processor by looking.)
 const (
 	leastPause = 100 * time.Millisecond
 	mostPause  = time.Second
 )
 
-// newWait begins to watch services: what happens to them from now on will not
-// be missed. The caller calls close.
+// newWait starts watching services: no change from now on will be missed. The
+// caller must call close.
 func newWait(env *proc.Env, g goal, names []string) (*wait, error) {
 	w := &wait{env: env, goal: g}
-	// Without a watcher it looks from time to time.
+	// Without a watcher, run looks from time to time.
 	w.watcher, _ = watch.New()
 	for _, name := range names {
 		s, err := w.open(name)
@@ -127,7 +125,7 @@ func (w *wait) open(name string) (_ *waited, err error) {
 		s.dir.Close()
 		return nil, strerr.Unable("open", name+"/supervise/ok", err)
 	}
-	// First the watch, then the look. Without supervise nothing comes any more.
+	// Watch first, then look. Without supervise there will be no more changes.
 	if s.ok != nil && w.watcher != nil && w.watcher.Add(w.files(s)) != nil {
 		w.unwatch()
 	}
@@ -140,7 +138,7 @@ func (w *wait) open(name string) (_ *waited, err error) {
 	return s, nil
 }
 
-// files returns the path of the directory that the status is in.
+// files returns the path of the directory of the status file.
 func (w *wait) files(s *waited) string {
 	if filepath.IsAbs(s.dir.files) {
 		return s.dir.files
@@ -151,7 +149,8 @@ func (w *wait) files(s *waited) string {
 	return s.name + "/" + s.dir.files
 }
 
-// openOK opens supervise/ok as OK does; the descriptor breaks when the reader goes.
+// openOK opens supervise/ok as OK does. The descriptor breaks when supervise, its
+// reader, exits.
 func (d *Dir) openOK() (*sys.FD, error) {
 	return sys.OpenAt(d.at(), d.file("ok"), unix.O_WRONLY|unix.O_NONBLOCK, 0)
 }
@@ -177,7 +176,8 @@ func (s *waited) close() {
 	}
 }
 
-// status reads the status. What a supervise that is gone took away is as it was.
+// status reads the status. If supervise has gone and the file with it, the last
+// status read still counts.
 func (s *waited) status() (Status, error) {
 	status, err := s.dir.Status()
 	if err != nil && s.ok == nil {
@@ -189,7 +189,7 @@ func (s *waited) status() (Status, error) {
 	return status, nil
 }
 
-// run waits. The error says how it ended, if not well.
+// run waits until the goal is reached; otherwise the error says why not.
 func (w *wait) run() error {
 	began := time.Now()
 	for {
@@ -232,8 +232,9 @@ func (w *wait) sleep(wake time.Time) (changed bool, err error) {
 		changed = changed || ready[i]
 	}
 	if w.watcher != nil {
-		// All are looked at, whatever it was. If they are many, more of them are
-		// about to change, and the next look may as well see that.
+		// A look looks at all services, whichever changed. If there are many, more
+		// of them are about to change: wait a moment, so that one look sees several
+		// changes.
 		time.Sleep(time.Duration(len(w.services)-1) * 50 * time.Microsecond)
 		w.watcher.Changes()
 		if w.watcher.Ended() {
@@ -243,8 +244,8 @@ func (w *wait) sleep(wake time.Time) (changed bool, err error) {
 	return changed, nil
 }
 
-// look looks at every service. done means that the goal is reached; an error,
-// that it is not and cannot be any more.
+// look looks at every service. done means that the goal is reached, an error that
+// it cannot be reached any more.
 func (w *wait) look() (done bool, err error) {
 	var reached, failed, dead int
 	for _, s := range w.services {
@@ -271,8 +272,8 @@ func (w *wait) look() (done bool, err error) {
 }
 
 func (s *waited) look(g goal) error {
-	// The last status is written before the end of supervise; so the end is
-	// looked for before the status.
+	// supervise writes its last status before it exits. To see that one, look for
+	// the exit first and then read the status.
 	if s.ok != nil {
 		if ended, err := sys.Poll(time.Now(), s.ok); err != nil {
 			return strerr.Unable("poll", "", err)
@@ -285,12 +286,12 @@ func (s *waited) look(g goal) error {
 	if err != nil {
 		return err
 	}
-	s.unheard = s.unheard && now.Want != Down && s.ok != nil
+	s.downPending = s.downPending && now.Want != Down && s.ok != nil
 	s.coming = s.coming && now.Stamp.Equal(s.first.Stamp)
-	s.reached = g.reached(&s.first, &s.last, &now) && !s.unheard && !s.coming
-	s.failed = !g.isDown() && now.Phase == PhaseFailed && !(s.told && now.Stamp.Equal(s.first.Stamp))
+	s.reached = g.reached(&s.first, &s.last, &now) && !s.downPending && !s.coming
+	s.failed = !g.isDown() && now.Phase == PhaseFailed && !(s.ordered && now.Stamp.Equal(s.first.Stamp))
 	if s.ok == nil && !g.isDown() {
-		s.reached = false // whatever runs, nobody supervises it
+		s.reached = false // a service that is not supervised does not count as up
 	}
 	s.last = now
 	return nil
@@ -298,7 +299,7 @@ func (s *waited) look(g goal) error {
 
 var errNotRunning = errors.New("supervise not running")
 
-// hopeless says of which services nothing is to be hoped.
+// hopeless reports the services that keep the goal from being reached.
 func (w *wait) hopeless(failed int, dead bool) error {
 	var first error
 	for _, s := range w.services {

@@ -16,7 +16,7 @@ import (
 	"paperpath/internal/proc/proctest"
 )
 
-// at is a label: the start of a process, or its end.
+// at returns a label: the time when a process started or ended.
 func at(n int64) time.Time { return time.Unix(1e9+n, 0) }
 
 func TestReached(t *testing.T) {
@@ -70,7 +70,7 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// start runs a program until stop is called, which returns what it did.
+// start runs a program until stop is called, which returns its result.
 func start(t *testing.T, p *proc.Program, base string, args ...string) (stop func() proctest.Result) {
 	t.Helper()
 	result := make(chan proctest.Result, 1)
@@ -94,8 +94,8 @@ func announce(t *testing.T, owner *Owner, s Status) {
 	}
 }
 
-// Every goal is left for, and reached, with a supervise that tells all, and for
-// those that it can tell of, with the 18 bytes of the C program.
+// Each goal is not reached at first, and then is: with our status, and with the 18
+// bytes of the C program as far as they show it.
 func TestSvwait(t *testing.T) {
 	up := Status{Stamp: at(1), PID: 7, Want: Up, Phase: PhaseUp}
 	for _, c := range []struct {
@@ -155,7 +155,7 @@ func TestSvwait(t *testing.T) {
 	}
 }
 
-// It is woken, not only right at the first look.
+// A waiter is woken by a change; the first look is not enough.
 func TestSvwaitWakes(t *testing.T) {
 	base, owner := supervised(t)
 	announce(t, owner, Status{Stamp: at(0), Want: Down})
@@ -199,8 +199,7 @@ func TestSvwaitSeveral(t *testing.T) {
 	}
 }
 
-// The end of supervise ends the wait, unless the last that it told is what was
-// waited for.
+// When supervise exits, the wait fails, unless the last status is the goal.
 func TestSvwaitSuperviseEnds(t *testing.T) {
 	const died = "svwait: fatal: unable to watch s: supervise not running\n"
 	for _, c := range []struct {
@@ -283,7 +282,8 @@ func TestSvwaitGarbage(t *testing.T) {
 	}
 }
 
-// descriptors leaves this process so many that it may open, until restore.
+// descriptors limits how many descriptors this process may still open, until
+// restore is called.
 func descriptors(t *testing.T, free int) (restore func()) {
 	t.Helper()
 	var before unix.Rlimit
@@ -325,8 +325,7 @@ func descriptors(t *testing.T, free int) (restore func()) {
 	}
 }
 
-// Where the kernel tells nothing, it is looked from time to time: a process
-// without descriptors for inotify.
+// Without inotify, here for want of descriptors, a waiter looks from time to time.
 func TestSvwaitWithoutWatch(t *testing.T) {
 	base, owner := supervised(t)
 	announce(t, owner, Status{Stamp: at(0), Want: Down})
@@ -355,7 +354,7 @@ func TestSvwaitWithoutWatch(t *testing.T) {
 	}
 }
 
-// obey plays supervise: it waits for orders and announces what comes of them.
+// obey plays supervise: it waits for orders and announces the resulting status.
 func obey(t *testing.T, owner *Owner, orders string, steps ...Status) {
 	t.Helper()
 	var b [20]byte
@@ -394,7 +393,7 @@ func TestSvcWaits(t *testing.T) {
 		{"-wD -o -T200", "o", down, []Status{{Stamp: at(2)}, later(Status{PID: 7}, 3)}, 99},
 		{"-wd -o -T200", "o", down, []Status{{Stamp: at(2), Phase: PhaseWaiting}}, 99},
 		{"-wd -o", "o", up, []Status{later(Status{}, 3)}, 0},
-		// What is told to end is not what is waited for to be up.
+		// A service that is told to end does not count as up.
 		{"-du -wU", "du", up, []Status{up, {Stamp: at(1), PID: 7, Want: Up, Phase: PhaseStopping}, down, later(up, 3)}, 0},
 		{"-du -wu", "du", up, []Status{later(up, 3)}, 0},
 		{"-kwu -T200", "k", up, nil, 99},
@@ -421,7 +420,8 @@ func TestSvcWaits(t *testing.T) {
 	}
 }
 
-// What is down until its next start has not gone down before it was told to.
+// A service that is down only until its next start does not count as down before
+// it has read the order.
 func TestSvcWaitsUntilHeard(t *testing.T) {
 	base, owner := supervised(t)
 	announce(t, owner, Status{Stamp: at(1), Want: Up, Phase: PhaseDelayed})
@@ -476,8 +476,8 @@ func TestSvcWaitErrors(t *testing.T) {
 	}
 }
 
-// Each line is an object, whatever the names have in them, with all that
-// svstat(8) promises.
+// Each line is one object, whatever bytes the names contain, with all the fields
+// that svstat(8) promises.
 func TestJSON(t *testing.T) {
 	base, owner := supervised(t)
 	odd := "\xff\n\"\\\x01<\u2028"

@@ -4,6 +4,6 @@
 //	                   │                   │ standard output and error
 //	                   └─ readproctitle ←──┘
 //
-// What svscan, and whatever has no log of its own, complain about ends up where
-// ps(1) shows it, in the last argument of readproctitle.
+// The messages of svscan, and of all services without a log of their own, end up
+// in the last argument of readproctitle, where ps(1) shows them.
 package boot

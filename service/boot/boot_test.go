@@ -29,7 +29,7 @@ func TestReadproctitleWithoutRoom(t *testing.T) {
 	}
 }
 
-// scroll does what shifting byte by byte does.
+// scroll has the same result as shifting byte by byte.
 func TestScroll(t *testing.T) {
 	for size := 2; size < 9; size++ {
 		for length := range 20 {
@@ -94,8 +94,8 @@ func TestReadproctitleInPs(t *testing.T) {
 	}
 }
 
-// programs makes a directory with svscanboot, readproctitle, and scripts in
-// place of svscan and svc.
+// programs makes a directory with svscanboot, readproctitle, and scripts named
+// svscan and svc.
 func programs(t *testing.T, svscan, svc string) string {
 	dir := t.TempDir()
 	for _, name := range []string{"svscanboot", "readproctitle"} {

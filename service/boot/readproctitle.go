@@ -10,12 +10,12 @@ import (
 	"paperpath/internal/proc"
 )
 
-// Readproctitle writes what it reads over its own last argument. It says nothing
-// about its failures, because nobody is there to hear it.
+// Readproctitle writes its input over its own last argument. It does not report
+// failures, because nobody would see the message.
 var Readproctitle = proc.Program{Name: "readproctitle", Usage: "...", Run: readproctitle}
 
 const (
-	shortest = 5 // window that is good for anything
+	shortest = 5 // useful window, in bytes
 	lead     = 3 // dots that stay, as a sign that there was more
 )
 
@@ -37,15 +37,14 @@ func readproctitle(_ context.Context, env *proc.Env) error {
 		if err != nil {
 			return proc.Exit(proc.StatusTemporary)
 		}
-		// A NUL would end the argument for those who look at it.
+		// A NUL would end the argument for ps.
 		scroll(window[lead:], bytes.ReplaceAll(buf[:n], []byte{0}, nil))
 	}
 }
 
-// title returns the memory that shows as an argument in ps(1). That is where the
-// kernel put it when this process began, and os.Args, made without copying,
-// still points there. An argument that is not the process's own (in a test) is
-// no memory to write to.
+// title returns the memory that ps(1) shows as an argument. The kernel put it there
+// when this process began, and os.Args, made without copying, still points to it.
+// An argument that is not the process's own (in a test) must not be written to.
 func title(arg string) []byte {
 	if n := len(os.Args); n > 0 && unsafe.StringData(os.Args[n-1]) == unsafe.StringData(arg) {
 		return unsafe.Slice(unsafe.StringData(arg), len(arg))

@@ -15,12 +15,12 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Svscanboot is what /etc/inittab or a boot script names: it starts svscan, with
-// a clean environment and its errors in readproctitle.
+// Svscanboot is started by /etc/inittab or a boot script. It starts svscan with a
+// clean environment, and with its errors going to readproctitle.
 var Svscanboot = proc.Program{Name: "svscanboot", Usage: "[ dir ]", Run: svscanboot}
 
-// searched is the PATH of all services (svscanboot.sh). What stands before it
-// is the directory of this very program, if it is none of these.
+// searched is the PATH of all services (svscanboot.sh). The directory of this
+// program is put before it, if it is none of these.
 const searched = "/command:/usr/local/bin:/usr/local/sbin:/bin:/sbin:/usr/bin:/usr/sbin:/usr/X11R6/bin"
 
 // window is how many bytes of errors show in ps(1).
@@ -35,8 +35,8 @@ func svscanboot(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return strerr.Unable("create pipe", "", err)
 	}
-	// Nothing that init or a terminal gave is held: not by this process, which
-	// stays, nor by a service.
+	// Descriptors from init or a terminal must not be held open, neither by this
+	// process, which stays, nor by a service.
 	null, err := sys.Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
 		return strerr.Unable("open", "/dev/null", err)
@@ -55,8 +55,8 @@ func svscanboot(_ context.Context, env *proc.Env) error {
 	return attend(svscan, signals)
 }
 
-// directory is where the services are: what was asked for, otherwise /service;
-// or /etc/service, if only that exists, as Debian has it.
+// directory returns the directory of the services: the argument, otherwise
+// /service, or /etc/service, as on Debian, if only that exists.
 func directory(args []string) string {
 	if len(args) > 0 {
 		if dir := strings.TrimRight(args[0], "/"); dir != "" {
@@ -89,7 +89,7 @@ func searchPath(argv0 string) string {
 }
 
 // stopOld tells the supervisors of an earlier svscan to stop their services and
-// to end. If svc cannot do it nobody could be told.
+// exit. If svc fails, there is nobody to report that to.
 func stopOld(vars proc.Vars, dir string) {
 	services, logs := glob(dir)
 	if len(services) == 0 {
@@ -103,7 +103,7 @@ func stopOld(vars proc.Vars, dir string) {
 	}
 }
 
-// glob returns what a shell makes of dir/* and dir/*/log.
+// glob expands dir/* and dir/*/log as a shell does.
 func glob(dir string) (services, logs []string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
@@ -143,9 +143,9 @@ func start(vars proc.Vars, dir string) (*child.Process, error) {
 	return svscan, nil
 }
 
-// attend waits for svscan and hands TERM and HUP on to it, for whoever knows
-// only this process: init, or a pid file. readproctitle ends by itself when
-// nobody has the pipe any more.
+// attend waits for svscan and passes TERM and HUP on to it, because init, or a
+// script with a pid file, knows only this process. readproctitle ends by itself
+// when no process has the pipe open any more.
 func attend(svscan *child.Process, signals *sys.FD) error {
 	got := make([]byte, 1)
 	for {
@@ -157,7 +157,7 @@ func attend(svscan *child.Process, signals *sys.FD) error {
 			continue
 		}
 		for {
-			// Any child: as process 1 this one inherits others'.
+			// Reap any child: if we are process 1, we inherit those of others.
 			var ws unix.WaitStatus
 			pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
 			if err == unix.EINTR {

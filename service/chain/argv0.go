@@ -11,7 +11,7 @@ import (
 // Argv0 runs a program under another name.
 var Argv0 = proc.Program{Name: "argv0", Usage: "realname program [ arg ... ]", Run: argv0}
 
-// argv0 does without Env.Next, for which the file and the name are one.
+// argv0 cannot use Env.Next, which takes the file's name for argument 0.
 func argv0(_ context.Context, env *proc.Env) error {
 	if len(env.Args) < 3 {
 		return proc.ErrUsage

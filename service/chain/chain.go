@@ -1,8 +1,9 @@
 // Package chain holds the programs that change one thing about the process and
-// become the program that the rest of their arguments names: who it is
+// then execute the program that the rest of their arguments names: its user
 // (setuidgid, setuser), its environment (envdir, envuidgid), its limits
-// (softlimit), a lock that it holds (setlock), its session (pgrphack). fghack
-// alone stays, to wait for it.
+// (softlimit), a lock that it holds (setlock), its session (pgrphack), its name
+// (argv0), its standard error (errorsto). Only fghack stays, and waits for the
+// program.
 //
 //	exec envdir ./env setuidgid qmaild softlimit -m 40000000 tcpserver …
 package chain
@@ -15,15 +16,15 @@ import (
 	"paperpath/internal/proc"
 )
 
-// refuse complains about an option, in the name that the program was called by
-// (sgetopt.c), before the usage line.
+// refuse complains about an option, before the usage line. The complaint begins
+// with the name that the program was called by (sgetopt.c).
 func refuse(env *proc.Env, options *opt.Set) error {
 	name := env.Args[0][strings.LastIndexByte(env.Args[0], '/')+1:]
 	io.WriteString(env.Files[2], name+": "+options.Problem()+"\n")
 	return proc.ErrUsage
 }
 
-// in is the name of a file that a program in the directory dir calls name.
+// in returns the path of a file that a program whose directory is dir calls name.
 func in(dir, name string) string {
 	if dir == "" || name == "" || name[0] == '/' {
 		return name
@@ -31,9 +32,9 @@ func in(dir, name string) string {
 	return dir + "/" + name
 }
 
-// put sets or removes one variable. It keeps the order that the C programs
-// leave: the last variable takes the place of one that goes, and a new value is
-// the last. What a name says after a "=" has always been part of the value
+// put sets or removes one variable. It leaves the same order as the C programs:
+// the last variable moves to the place of a removed one, and a new value comes
+// last. If name contains a "=", what follows it is part of the value
 // (pathexec_env.c joins first and splits then).
 func put(vars *proc.Vars, name, value string, set bool) {
 	text := name

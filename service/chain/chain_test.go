@@ -182,8 +182,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// The order of the environment is the C programs' (pathexec_env.c): the last
-// variable moves to the place of the one that goes.
+// The order of the environment is that of the C programs (pathexec_env.c): the
+// last variable moves to the place of a removed one.
 func TestOrderOfVariables(t *testing.T) {
 	for _, c := range []struct {
 		vars proc.Vars
@@ -245,8 +245,8 @@ func TestSetlock(t *testing.T) {
 	}
 }
 
-// The program's own name stands before a complaint about an option, also under
-// another one (sgetopt.c).
+// A complaint about an option begins with the name that the program was called by
+// (sgetopt.c).
 func TestNameOfTheCaller(t *testing.T) {
 	for argv0, name := range map[string]string{"/usr/bin/my-lock": "my-lock", "": "", "bin/": ""} {
 		var errs proctest.Buffer

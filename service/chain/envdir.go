@@ -13,7 +13,8 @@ import (
 )
 
 // Envdir runs a program with an environment changed by a directory: a file's
-// name is a variable, its first line the value; an empty file removes it.
+// name is a variable, its first line the value; an empty file removes the
+// variable.
 var Envdir = proc.Program{
 	Name: "envdir", Usage: "dir child", Run: envdir,
 	UsageStatus: proc.StatusTemporary, // as in the original, for whatever reason
@@ -33,8 +34,8 @@ func envdir(ctx context.Context, env *proc.Env) error {
 		return err
 	}
 	defer dir.Close()
-	// In the order of the directory: it is that of the environment, and decides
-	// which of several bad files is complained about.
+	// Keep the order of the directory: it becomes the order of the environment,
+	// and decides which of several bad files is reported.
 	err = eachName(dir, func(file string) error {
 		if file[0] == '.' {
 			return nil
@@ -55,8 +56,8 @@ func envdir(ctx context.Context, env *proc.Env) error {
 	return env.Next(ctx, env, env.Args[2:])
 }
 
-// open opens the directory as chdir(2) and opendir(3) would one after the other:
-// looking up its "." wants search permission, reading it another one.
+// open opens the directory as chdir(2) followed by opendir(3) would: looking up
+// its "." needs search permission, reading it needs read permission.
 func open(dir, shown string) (*sys.FD, error) {
 	var st unix.Stat_t
 	err := error(unix.ENOENT)
@@ -73,8 +74,8 @@ func open(dir, shown string) (*sys.FD, error) {
 	return fd, nil
 }
 
-// eachName calls f with every name in a directory. The errors are f's, and
-// errnos of reading the directory.
+// eachName calls f with every name in a directory. It returns the first error of
+// f, or the errno if the directory cannot be read.
 func eachName(dir *sys.FD, f func(name string) error) error {
 	buf := make([]byte, 32<<10)
 	for {
@@ -95,10 +96,10 @@ func eachName(dir *sys.FD, f func(name string) error) error {
 }
 
 // readValue reads the first line of a file, without the blanks at its end. A
-// variable cannot hold a NUL, so a file says LF with it. set is false for a
-// file with nothing at all in it, or that went away meanwhile.
+// variable cannot hold a NUL, so a NUL in the file stands for a line feed. set is
+// false if the file is empty, or was removed in the meantime.
 func readValue(dir *sys.FD, name string) (value string, set bool, err error) {
-	// A fifo without a writer has nothing in it; nobody waits for one.
+	// A fifo without a writer counts as empty and is not waited for.
 	f, err := sys.OpenAt(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == unix.ENOENT {
 		return "", false, nil

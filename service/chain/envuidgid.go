@@ -7,8 +7,8 @@ import (
 	"paperpath/internal/proc"
 )
 
-// Envuidgid runs a program with an account's ids in $UID and $GID, for one that
-// drops root's rights by itself (tcpserver -U).
+// Envuidgid runs a program with an account's ids in $UID and $GID. It is for
+// programs that drop root's rights by themselves (tcpserver -U).
 var Envuidgid = proc.Program{Name: "envuidgid", Usage: "account child", Run: envuidgid}
 
 func envuidgid(ctx context.Context, env *proc.Env) error {

@@ -8,8 +8,8 @@ import (
 	"paperpath/internal/proc"
 )
 
-// Errorsto runs a program with its stderr going to the end of a file. Whatever
-// goes wrong, it says nothing.
+// Errorsto runs a program with its stderr appended to a file. It never prints a
+// message, even if it fails.
 var Errorsto = proc.Program{Name: "errorsto", Usage: "file program [ arg ... ]", Run: errorsto}
 
 func errorsto(ctx context.Context, env *proc.Env) error {
@@ -23,7 +23,7 @@ func errorsto(ctx context.Context, env *proc.Env) error {
 	if err != nil {
 		return proc.Exit(proc.StatusTemporary)
 	}
-	// Not blocking was for the opening: of a fifo that nobody reads.
+	// O_NONBLOCK was only for the open, which must not wait for a fifo's reader.
 	unix.SetNonblock(2, false)
 	execvp(ctx, env, env.Args[2:])
 	return proc.Exit(proc.StatusTemporary)

@@ -14,24 +14,24 @@ import (
 )
 
 // Fghack runs a program that puts itself into the background, and stays in the
-// foreground until it has really gone.
+// foreground until the program has really ended.
 var Fghack = proc.Program{Name: "fghack", Usage: "child", Run: fghack}
 
 const (
-	// copies is how many descriptors of the pipe the program gets: a daemon
-	// closes those that it can think of, and seldom so many. (31, from 3 on,
-	// are those of the C program.)
+	// copies is how many descriptors of the pipe the program gets: many daemons
+	// close the first few descriptors, but seldom so many. (The C program makes
+	// 31 copies, from 3 on, too.)
 	copies = 31
 
-	// high is out of their way.
+	// high is a descriptor number above all copies.
 	high = 64
 
-	// spare is how many descriptors it takes to look at a program and start it.
+	// spare is how many descriptors are needed to examine a program and start it.
 	spare = 4
 )
 
-// The far ends of the pipe stay open in whatever descends from the program; its
-// end of file says that all of them are gone.
+// The writing ends of the pipe stay open in the program and its descendants; end of
+// file means that all of them are gone.
 func fghack(_ context.Context, env *proc.Env) error {
 	if len(env.Args) < 2 {
 		return proc.ErrUsage
@@ -70,7 +70,7 @@ func raise(f *sys.FD) *sys.FD {
 	return sys.NewFD(n)
 }
 
-// startWith starts the program with descriptors 0 to 2, whatever else was
+// startWith starts the program with descriptors 0 to 2, all others that were
 // inherited, and copies of fd in the lowest free places.
 func startWith(env *proc.Env, fd int) (*child.Process, error) {
 	var held []int
@@ -78,7 +78,7 @@ func startWith(env *proc.Env, fd int) (*child.Process, error) {
 	for range copies {
 		n, err := unix.Dup(fd)
 		if err != nil {
-			// As many as there are will do; starting a child takes some too.
+			// Fewer copies will do, and starting a child needs descriptors too.
 			enough := max(0, len(held)-spare)
 			closeAll(held[enough:])
 			held = held[:enough]

@@ -33,7 +33,7 @@ func setlock(ctx context.Context, env *proc.Env) error {
 	}
 	file := words[0]
 	// The lock belongs to the open file: it lasts as long as the program, or a
-	// child that it leaves behind, has the descriptor. So exec must not close it.
+	// child that it leaves behind, holds the descriptor. So exec must not close it.
 	fd, err := unix.Open(in(env.Dir, file), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_APPEND|unix.O_CREAT, 0o600)
 	if err != nil {
 		return missed(quiet, strerr.Named("open", file, err))
@@ -47,7 +47,8 @@ func setlock(ctx context.Context, env *proc.Env) error {
 	return err
 }
 
-// missed is how setlock ends without the lock: with -x that is no failure.
+// missed returns the result of setlock without the lock: with -x that is no
+// failure.
 func missed(quiet bool, err error) error {
 	if quiet {
 		return nil

@@ -10,7 +10,7 @@ import (
 )
 
 // Setuidgid runs a program as another user: with the account's uid and gid, and
-// no group beside that.
+// no other groups.
 var Setuidgid = proc.Program{Name: "setuidgid", Usage: "account child", Run: setuidgid}
 
 func setuidgid(ctx context.Context, env *proc.Env) error {
@@ -37,7 +37,7 @@ func become(account *sys.Account) error {
 	return nil
 }
 
-// lookup finds an account. word is what the program calls its name.
+// lookup finds an account. word is the program's word for an account's name.
 func lookup(name, word string) (*sys.Account, error) {
 	account, err := sys.LookupAccount(name)
 	if errors.Is(err, sys.ErrNoAccount) {

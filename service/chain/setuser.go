@@ -12,7 +12,7 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// Setuser is setuidgid as it was before daemontools 0.60: with other words, and
+// Setuser is setuidgid as it was before daemontools 0.60: with other messages, and
 // with execvp(3).
 var Setuser = proc.Program{Name: "setuser", Usage: "username program [ arg ... ]", Run: setuser}
 
@@ -30,9 +30,9 @@ func setuser(ctx context.Context, env *proc.Env) error {
 	return execvp(ctx, env, env.Args[2:])
 }
 
-// execvp is Env.Next as the C library has it, for the programs of daemontools
+// execvp is Env.Next with the rules of execvp(3), for the programs of daemontools
 // 0.53: a file that the kernel cannot execute is a script for /bin/sh, and the
-// empty name is not looked for.
+// empty name is not searched for.
 func execvp(ctx context.Context, env *proc.Env, argv []string) error {
 	if argv[0] == "" {
 		return strerr.Named("run", "", unix.ENOENT)
@@ -41,7 +41,7 @@ func execvp(ctx context.Context, env *proc.Env, argv []string) error {
 	if !errors.Is(err, unix.ENOEXEC) {
 		return err
 	}
-	// Which file that was: the first one that may be executed.
+	// Find that file again: it is the first one that may be executed.
 	return proc.SearchPath(env.Vars, argv[0], func(file string) error {
 		if _, err := limit.KindOf(in(env.Dir, file)); err != nil {
 			return err

@@ -12,9 +12,9 @@ import (
 	"paperpath/internal/strerr"
 )
 
-// Softlimit runs a program under other soft limits. What it reads from its
-// arguments it hands to the moment of execution: only then it is known whether
-// the program is one that a limit would kill (package limit).
+// Softlimit runs a program under other soft limits. It passes the limits on to the
+// moment of execution: only then is it known whether the program is one that a
+// limit would kill (package limit).
 var Softlimit = proc.Program{
 	Name: "softlimit",
 	Usage: "[-a allbytes] [-c corebytes] [-d databytes] [-f filebytes] [-l lockbytes] [-m membytes]" +
@@ -37,7 +37,7 @@ var resources = map[byte][]int{
 }
 
 func softlimit(ctx context.Context, env *proc.Env) error {
-	// An outer softlimit may have left some; these here come over them.
+	// An outer softlimit may have passed limits on; ours replace them.
 	limits, _ := limit.Handed(env.Vars)
 	options := opt.Parse(env.Args[1:], "a:c:d:f:l:m:o:p:r:s:t:")
 	for options.Next() {
@@ -64,14 +64,14 @@ func softlimit(ctx context.Context, env *proc.Env) error {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		self = "/command/softlimit" // no /proc; this is where the package says it is
+		self = "/command/softlimit" // there is no /proc; this is the documented place
 	}
 	limits.HandOn(&env.Vars, self)
 	return env.Next(ctx, env, options.Rest())
 }
 
-// number reads digits as scan_ulong does: none of them make 0, and too many
-// wrap around.
+// number reads digits as scan_ulong does: no digits are 0, and too many wrap
+// around.
 func number(s string) (n uint64, ok bool) {
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
