@@ -2,7 +2,7 @@
 // processes through it.
 //
 //	/proc/PID/stat        "PID (name) STATE PARENT … THREADS 0 START …", 22 fields and more
-//	/proc/PID/status      "Uid:\tREAL\tEFFECTIVE\tSAVED\t…"
+//	/proc/PID/status      "Uid:\tREAL\tEFFECTIVE\tSAVED\t…", "Gid:\t…"
 //	/proc/PID/comm        the name and a newline
 //	/proc/PID/cwd         a link to the current directory
 //	/proc/PID/fd/N        a link to what is open as descriptor N: "pipe:[INODE]"
@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -82,14 +83,46 @@ func thread(pid int) string {
 }
 
 // look calls do with a directory below /proc of the process, and again if the thread
-// that it was of may have ended meanwhile.
-func look(pid int, do func(dir string) bool) {
+// that it was of may have ended meanwhile, or if the process's own user may see what
+// root may not.
+func look(pid int, do func(dir string) error) (err error) {
 	for range 3 {
 		dir := thread(pid)
-		if do(dir) || dir == thread(pid) {
-			return
+		err = do(dir)
+		if errors.Is(err, unix.EACCES) && os.Geteuid() == 0 {
+			err = asOwner(pid, func() error { return do(dir) })
+		}
+		if err == nil || dir == thread(pid) {
+			break
 		}
 	}
+	return err
+}
+
+// asOwner calls do with the file system rights of a process. What a process has
+// open is shown to its user, and to others only with CAP_SYS_PTRACE (ptrace(2),
+// PTRACE_MODE_READ_FSCREDS), which root lacks in most containers.
+func asOwner(pid int, do func() error) error {
+	b, err := read(pid, "status")
+	if err != nil {
+		return err
+	}
+	uids, err := parseIDs(b, "Uid:")
+	if err != nil {
+		return err
+	}
+	gids, err := parseIDs(b, "Gid:")
+	if err != nil {
+		return err
+	}
+	// These ids are the thread's, not the process's.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	unix.Setfsgid(gids.Effective)
+	defer unix.Setfsgid(os.Getegid())
+	unix.Setfsuid(uids.Effective)
+	defer unix.Setfsuid(os.Geteuid())
+	return do()
 }
 
 // Gone reports whether err, of a look at a process, means that there is none with
@@ -118,21 +151,21 @@ func parseStat(b []byte) (s Stat, err error) {
 	return s, nil
 }
 
-// UIDs are the user IDs that a process runs with.
-type UIDs struct{ Real, Effective, Saved int }
+// IDs are the user or group IDs that a process runs with.
+type IDs struct{ Real, Effective, Saved int }
 
-// ReadUIDs reads them from /proc/PID/status.
-func ReadUIDs(pid int) (UIDs, error) {
+// ReadUIDs reads the user IDs from /proc/PID/status.
+func ReadUIDs(pid int) (IDs, error) {
 	b, err := read(pid, "status")
 	if err != nil {
-		return UIDs{}, err
+		return IDs{}, err
 	}
-	return parseUIDs(b)
+	return parseIDs(b, "Uid:")
 }
 
-func parseUIDs(b []byte) (u UIDs, err error) {
+func parseIDs(b []byte, key string) (u IDs, err error) {
 	for line := range bytes.Lines(b) {
-		list, ok := bytes.CutPrefix(line, []byte("Uid:"))
+		list, ok := bytes.CutPrefix(line, []byte(key))
 		if !ok {
 			continue
 		}
@@ -142,12 +175,12 @@ func parseUIDs(b []byte) (u UIDs, err error) {
 		}
 		for i, id := range []*int{&u.Real, &u.Effective, &u.Saved} {
 			if *id, err = strconv.Atoi(string(fields[i])); err != nil {
-				return UIDs{}, errFormat
+				return IDs{}, errFormat
 			}
 		}
 		return u, nil
 	}
-	return UIDs{}, errFormat
+	return IDs{}, errFormat
 }
 
 // Name returns the name of a process, which it may have given itself; "" if there
@@ -163,10 +196,7 @@ func Name(pid int) string {
 // Dir returns device and inode of the current directory of a process.
 func Dir(pid int) (dev, ino uint64, err error) {
 	var st unix.Stat_t
-	look(pid, func(dir string) bool {
-		err = unix.Stat(dir+"cwd", &st)
-		return err == nil
-	})
+	err = look(pid, func(dir string) error { return unix.Stat(dir+"cwd", &st) })
 	return uint64(st.Dev), st.Ino, err
 }
 
@@ -175,12 +205,21 @@ func Processes() ([]int, error) { return numbers("/proc") }
 
 // Descriptors returns the numbers of the open descriptors of a process.
 func Descriptors(pid int) (fds []int, err error) {
-	look(pid, func(dir string) bool {
+	err = look(pid, func(dir string) (err error) {
 		fds, err = numbers(dir + "fd")
-		return len(fds) > 0
+		if err == nil && len(fds) == 0 {
+			err = errNoFiles
+		}
+		return err
 	})
+	if err == errNoFiles {
+		err = nil
+	}
 	return fds, err
 }
+
+// errNoFiles is what look shows of a thread that has ended.
+var errNoFiles = errors.New("no descriptors")
 
 func numbers(dir string) ([]int, error) {
 	names, err := fsys.OS{}.List(dir)
@@ -209,12 +248,12 @@ func Descriptor(pid, fd int) (dev, ino uint64, info []byte, err error) {
 
 // Pipe returns the inode of the pipe that descriptor fd of a process is.
 func Pipe(pid, fd int) (inode uint64, ok bool) {
-	look(pid, func(dir string) bool {
+	look(pid, func(dir string) error {
 		goal, err := os.Readlink(dir + "fd/" + strconv.Itoa(fd))
 		if err == nil {
 			inode, ok = parsePipe(goal)
 		}
-		return err == nil
+		return err
 	})
 	return inode, ok
 }
@@ -239,9 +278,9 @@ var ErrNotPipe = errors.New("not a pipe")
 // rights of this process. So the name is followed once, by an open(2) that opens
 // nothing (O_PATH); what came of it is looked at, and nobody can change that.
 func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
-	look(pid, func(dir string) bool {
+	err = look(pid, func(dir string) (err error) {
 		pipe, err = sys.Open(dir+"fd/"+strconv.Itoa(fd), unix.O_PATH, 0)
-		return err == nil
+		return err
 	})
 	if err != nil {
 		return nil, 0, err

@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,12 +45,12 @@ func FuzzParseStat(f *testing.F) {
 }
 
 func TestParseUIDs(t *testing.T) {
-	u, err := parseUIDs([]byte("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"))
-	if want := (UIDs{Real: 1, Effective: 2, Saved: 3}); err != nil || u != want {
+	u, err := parseIDs([]byte("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"), "Uid:")
+	if want := (IDs{Real: 1, Effective: 2, Saved: 3}); err != nil || u != want {
 		t.Errorf("%+v, %v", u, err)
 	}
 	for _, bad := range []string{"", "Uid:\t1\t2\n", "Uid:\t1\tx\t3\t4\n", "Name:\tUid:\t1\t2\t3\t4\n"} {
-		if u, err := parseUIDs([]byte(bad)); err == nil {
+		if u, err := parseIDs([]byte(bad), "Uid:"); err == nil {
 			t.Errorf("%q: %+v", bad, u)
 		}
 	}
@@ -56,7 +58,7 @@ func TestParseUIDs(t *testing.T) {
 
 func FuzzParseUIDs(f *testing.F) {
 	f.Add([]byte("Uid:\t1\t2\t3\t4\n"))
-	f.Fuzz(func(t *testing.T, b []byte) { parseUIDs(b) })
+	f.Fuzz(func(t *testing.T, b []byte) { parseIDs(b, "Uid:") })
 }
 
 func TestParsePipe(t *testing.T) {
@@ -290,5 +292,69 @@ func TestOpenPipeOfSomethingElse(t *testing.T) {
 	<-stopped
 	if opened == 0 {
 		t.Error("never opened the pipe")
+	}
+}
+
+// Root of most containers may not trace others' processes. What these have open it
+// sees all the same.
+func TestWithoutPtrace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("another user's process needs root")
+	}
+	cat := exec.Command("cat")
+	cat.Dir = "/"
+	cat.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	stdin, err := cat.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cat.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cat.Wait()
+	defer stdin.Close()
+
+	// A thread's capabilities are its own; this one ends with the test.
+	runtime.LockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		t.Fatal(err)
+	}
+	sets[0].Effective &^= 1 << unix.CAP_SYS_PTRACE
+	if err := unix.Capset(&header, &sets[0]); err != nil {
+		t.Fatal(err)
+	}
+	pid := cat.Process.Pid
+	if _, err := os.Readlink(file(pid, "cwd")); err == nil {
+		t.Error("a thread without the capability is shown everything")
+	}
+	var root unix.Stat_t
+	if err := unix.Stat("/", &root); err != nil {
+		t.Fatal(err)
+	}
+	if dev, ino, err := Dir(pid); err != nil || dev != root.Dev || ino != root.Ino {
+		t.Error(dev, ino, err)
+	}
+	if fds, err := Descriptors(pid); err != nil || !slices.Contains(fds, 0) {
+		t.Error(fds, err)
+	}
+	want, ok := Pipe(pid, 0)
+	pipe, got, err := OpenPipe(pid, 0)
+	if !ok || err != nil || got != want {
+		t.Fatal(want, ok, got, err)
+	}
+	defer pipe.Close()
+	to, err := Reopen(pipe, unix.O_WRONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.Close()
+	// The rights are what they were.
+	if uid, err := unix.SetfsuidRetUid(-1); err != nil || uid != 0 {
+		t.Error(uid, err)
+	}
+	if gid, err := unix.SetfsgidRetGid(-1); err != nil || gid != os.Getegid() {
+		t.Error(gid, err)
 	}
 }
