@@ -13,23 +13,23 @@ import (
 type entry struct {
 	id   id
 	name string
-	seen bool // in the last scan: only then is anything started
+	seen bool // in the last scan; otherwise nothing is started
 
 	logged   bool    // it has a logger
 	from, to *sys.FD // the log pipe, if logged
-	inode    uint64  // of it
+	inode    uint64  // of the log pipe
 	main     guard
 	log      guard
 	failed   error     // why it was not taken in
-	filling  bool      // somebody may be making it still
+	filling  bool      // its directory may not be complete yet
 	since    time.Time // when it was seen first
 
-	empty time.Time // at the end: since when there is nothing in the pipe
+	empty time.Time // at the end: since when the pipe has been empty
 }
 
 // open opens the directory, finds out whether the service has a logger and makes
-// the pipe. While either of the two is kept nothing can change about that: the
-// pipe is where it is.
+// the pipe. While the service or its logger is kept this does not change, because
+// the pipe is in use.
 func (v *entry) open(s *scanner) error {
 	if v.main.dir == nil {
 		dir, err := s.open(v.name)
@@ -54,7 +54,7 @@ func (v *entry) open(s *scanner) error {
 	return nil
 }
 
-// closeWriter lets go of the end that the service writes to.
+// closeWriter closes our copy of the end that the service writes to.
 func (v *entry) closeWriter() {
 	if v.to != nil {
 		v.to.Close()
@@ -84,7 +84,7 @@ func (v *entry) wants(now time.Time) bool {
 		return false
 	}
 	if id, err := directory(v.name); err != nil || id != v.id {
-		v.main.later(now) // another directory by now; the next scan will tell
+		v.main.later(now) // the name means another directory now; the next scan sees it
 		v.log.later(now)
 		return false
 	}
@@ -96,15 +96,15 @@ func (v *entry) wants(now time.Time) bool {
 	return !v.filling
 }
 
-// prepare opens what is to be taken in. It may run beside that of others. What
-// is wrong is left in v.failed.
+// prepare opens the directories that are to be taken in, and sets v.failed on
+// error. It may run at the same time as that of other entries.
 func (v *entry) prepare(s *scanner, now time.Time) {
 	v.failed = nil
 	if v.idle() {
 		if v.failed = v.open(s); v.failed != nil {
 			v.main.later(now)
 			v.log.later(now)
-			v.close() // others may have more use for the descriptors
+			v.close() // leave the descriptors to other services
 			return
 		}
 	}
@@ -153,7 +153,7 @@ func (v *entry) logPlace() supervise.Place {
 	return p
 }
 
-// due is when keep has something to do at the earliest.
+// due returns the earliest time at which keep has something to do.
 func (v *entry) due(now time.Time) time.Time {
 	due := now.Add(interval)
 	if !v.seen {

@@ -12,25 +12,24 @@ import (
 	"paperpath/supervise"
 )
 
-// guard is what svscan has to do with one service directory: a service's, or its
-// logger's.
+// guard is svscan's state for one service directory, a service's or its logger's.
 type guard struct {
 	name      string            // for messages
 	dir       *service.Dir      // held open
 	keeper    *supervise.Keeper // nil: not kept here
-	elsewhere bool              // a supervise of its own keeps it
-	next      time.Time         // no try before this
-	tries     int               // in vain, since it is elsewhere
+	elsewhere bool              // a separate supervise keeps it
+	next      time.Time         // no attempt before this
+	tries     int               // failed attempts since it is elsewhere
 
 	// At the end:
-	after     []*guard      // those that it comes after
-	orders    string        // what it is to be told
-	since     time.Time     // and since when
-	told      bool          // it has been
-	killAfter time.Duration // for a logger to read the rest; 0: for ever
-	asked     bool          // it is known whether
+	after     []*guard      // the guards that it comes after
+	orders    string        // the orders that it is to get
+	since     time.Time     // when orders was set
+	sent      bool          // orders have been sent
+	killAfter time.Duration // how long a logger may read the rest; 0: for ever
+	asked     bool          // foreign is known
 	foreign   bool          // another svscan keeps it
-	scarce    bool          // there are no descriptors for it before others have ended
+	scarce    bool          // it needs descriptors that others free when they have ended
 	over      bool          // nothing runs any more, or it was given up
 }
 
@@ -45,8 +44,8 @@ func (g *guard) close() {
 	}
 }
 
-// forget gives up a service that is down, and of which the directory has been
-// removed: nothing can be started there any more, nor an order be given.
+// forget gives up a service that is down and whose directory has been removed:
+// nothing can be started there any more, and no order can be sent.
 func (g *guard) forget() {
 	if g.keeper == nil || g.keeper.Closed() || !g.dir.Removed() {
 		return
@@ -68,14 +67,15 @@ func (g *guard) settle(now time.Time) {
 // wanting reports whether to try to take the service in.
 func (g *guard) wanting(now time.Time) bool { return g.keeper == nil && !now.Before(g.next) }
 
-// kept notes what came of trying to take the service in.
+// kept records the result of an attempt to take the service in.
 func (g *guard) kept(s *scanner, now time.Time, keeper *supervise.Keeper, err error) {
 	switch {
 	case err == nil:
 		g.keeper, g.elsewhere, g.tries = keeper, false, 0
 	case errors.Is(err, unix.EWOULDBLOCK):
-		// A supervise of its own: of an older svscan that was killed, say. Or it
-		// is only the last child of such a one, which is about to execute.
+		// A separate supervise has the lock, perhaps one of a C svscan that was
+		// killed. Or it is only the last child of a supervisor that was killed,
+		// which holds the lock until its execve.
 		g.tries++
 		g.next = now.Add(min(interval, time.Duration(g.tries*g.tries)*50*time.Millisecond))
 		g.elsewhere = true
@@ -100,8 +100,8 @@ func (g *guard) gone(s *scanner, now time.Time, place func() supervise.Place) bo
 		return true
 	}
 	if g.dir.Locked() {
-		// What another svscan has is none of our business: somebody has started
-		// a second one for the directory.
+		// If another svscan has the service, leave it alone: a second svscan has
+		// been started for the directory.
 		if !g.asked {
 			g.asked, g.foreign = true, keptBySvscan(g.dir)
 		}
@@ -114,8 +114,8 @@ func (g *guard) gone(s *scanner, now time.Time, place func() supervise.Place) bo
 		g.scarce = true
 		return false
 	}
-	// A number that belongs to something else by now is no reason: the service
-	// would be started, just before the end.
+	// A number in the status that belongs to another process by now does not
+	// count.
 	if err != nil || !s.host.Orphaned(g.dir, status) {
 		return true
 	}
@@ -123,34 +123,34 @@ func (g *guard) gone(s *scanner, now time.Time, place func() supervise.Place) bo
 	p.TakeOver = true
 	keeper, err := s.host.Keep(p)
 	g.kept(s, now, keeper, err)
-	g.told, g.scarce = false, child.Exhausted(err)
+	g.sent, g.scarce = false, child.Exhausted(err)
 	return false
 }
 
-// tell gives its last orders to a service. One whose supervise is just beginning
-// cannot hear yet, and one that has stopped may have a fifo that is full: then
-// there is another turn soon.
+// tell sends a service its last orders. A supervise that is just starting does not
+// read its fifo yet, and one that has been stopped may have a full fifo: then tell
+// is called again soon.
 func (g *guard) tell(s *scanner, now time.Time, orders string) {
 	if g.orders != orders {
-		g.orders, g.since, g.told = orders, now, false
+		g.orders, g.since, g.sent = orders, now, false
 	}
-	if g.told {
+	if g.sent {
 		return
 	}
 	if g.keeper != nil {
-		g.told = true
+		g.sent = true
 		g.keeper.End(orders)
 		return
 	}
 	switch err := g.dir.TryControl([]byte(orders)); {
 	case err == nil:
-		g.told = true
+		g.sent = true
 	case !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAGAIN):
 		s.warn(strerr.Unable("control", g.name, err))
 	}
 }
 
-// status is what the service is like, as far as it can be known.
+// status returns the status of the service, as far as it is known.
 func (g *guard) status() service.Status {
 	if g.keeper != nil {
 		return g.keeper.Status()

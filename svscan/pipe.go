@@ -19,9 +19,9 @@ import (
 // logPipe returns both ends of the pipe between a service and its logger, and
 // its inode.
 //
-// The end that the service gets is open for reading too: so it finds no broken
-// pipe should svscan and the logger be killed at the same time, and what it wrote
-// is there for the next logger.
+// The end that the service gets is open for reading too. So the service does not
+// find a broken pipe if svscan and the logger are killed at the same time, and
+// what it wrote waits for the next logger.
 func logPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, inode uint64, err error) {
 	from, to, err = inheritedPipe(h, dir)
 	if err != nil {
@@ -49,14 +49,14 @@ func logPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, inode uint6
 }
 
 // inheritedPipe returns the log pipe of a service that was started by an svscan
-// that is no more; nil if there is none. The service writes to that pipe as long
-// as it lives, so the next logger must read that one: the reading end of a new
-// pipe would get nothing, and the service an error. So what cannot be found out is
-// an error.
+// that has been killed; nil if there is none. The service writes to that pipe as
+// long as it lives, so the next logger must read from it: a new pipe would stay
+// empty, and the service would get an error. Therefore it is an error if it cannot
+// be found out whether there is a pipe.
 //
-// It is found where it is open: in the service, or the logger. Opening it there,
-// through /proc, gives another descriptor for the same pipe. An svscan of this
-// house left the inode in the status.
+// The pipe is open in the service, or in the logger. Opening it there, through
+// /proc, gives another descriptor for the same pipe. Our svscan records its inode
+// in the status.
 func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, err error) {
 	log, err := dir.Sub("log")
 	if err != nil {
@@ -66,7 +66,7 @@ func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, err e
 	writer, errWriter := dir.Status()
 	reader, errReader := log.Status()
 	if errWriter != nil && errReader != nil {
-		return nil, nil, scarcity(errWriter) // or never supervised
+		return nil, nil, scarcity(errWriter) // without a status it was never supervised
 	}
 	main, err := h.Orphan(dir, writer, 1)
 	if err != nil {
@@ -77,8 +77,8 @@ func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, err e
 		return nil, nil, err
 	}
 	if writer.LogPipe != 0 || reader.LogPipe != 0 {
-		// Should the two differ, one of them may be of a generation that is no
-		// more. Where the service writes to is what counts.
+		// If the two differ, one of them may be out of date. The pipe that the
+		// service writes to counts.
 		for _, inode := range []uint64{writer.LogPipe, reader.LogPipe} {
 			if from, to, err = pipeOf(inode, main, logger); from != nil || err != nil {
 				break
@@ -107,7 +107,8 @@ func inheritedPipe(h *supervise.Host, dir *service.Dir) (from, to *sys.FD, err e
 	return nil, nil, nil
 }
 
-// scarcity is err if a descriptor for the look was all that lacked.
+// scarcity returns err if it means only that descriptors or memory are lacking,
+// otherwise nil.
 func scarcity(err error) error {
 	if child.Exhausted(err) {
 		return err
@@ -115,8 +116,8 @@ func scarcity(err error) error {
 	return nil
 }
 
-// pipeOf opens the pipe with this inode in one of the processes; 0 is none. Wherever
-// in a process it is: ./run may have moved it.
+// pipeOf opens the pipe with this inode in one of the processes; 0 is no process.
+// Any descriptor counts, because ./run may have moved the pipe.
 func pipeOf(inode uint64, processes ...int) (from, to *sys.FD, err error) {
 	processes = slices.DeleteFunc(processes, func(pid int) bool { return pid == 0 })
 	if inode == 0 || len(processes) == 0 {
@@ -143,8 +144,9 @@ func pipeOf(inode uint64, processes ...int) (from, to *sys.FD, err error) {
 
 // pipeOfSupervise opens the pipe that is descriptor fd of the supervise of dir.
 //
-// Any user can have a process that is called supervise and stands in the
-// directory. Only one that is this user's and has the lock is believed.
+// Any user can have a process that is called supervise and has the directory as
+// its current one. Only a process that runs as our user and holds the lock is
+// believed.
 func pipeOfSupervise(dir *service.Dir, fd int) (from, to *sys.FD, err error) {
 	dev, ino, err := dir.ID()
 	if err != nil {
@@ -172,7 +174,7 @@ func keptBySvscan(dir *service.Dir) bool {
 	return false
 }
 
-// processesCalled yields the numbers of the processes with a name.
+// processesCalled yields the numbers of the processes with this name.
 func processesCalled(name string) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		pids, _ := procfs.Processes()
@@ -185,8 +187,8 @@ func processesCalled(name string) iter.Seq[int] {
 }
 
 // holdsLock reports whether a process runs with our rights and holds the lock of
-// dir's supervise. Rights alone say little, as anybody can start a setuid program
-// with any descriptors.
+// dir's supervise. Rights alone prove little: any user can start a setuid program
+// with descriptors of his choice.
 func holdsLock(dir *service.Dir, pid int) bool {
 	if u, err := procfs.ReadUIDs(pid); err != nil || u.Effective != os.Geteuid() {
 		return false
@@ -210,8 +212,8 @@ func holdsLock(dir *service.Dir, pid int) bool {
 	return false
 }
 
-// openPipe opens both ends of the pipe that descriptor fd of a process is; nil if it
-// is none, or not the one with this inode (0: whichever).
+// openPipe opens both ends of the pipe that is descriptor fd of a process. It
+// returns nil if that is no pipe, or not the one with this inode (0: any).
 func openPipe(pid, fd int, inode uint64) (from, to *sys.FD, err error) {
 	pipe, found, err := procfs.OpenPipe(pid, fd)
 	if err != nil {
@@ -230,7 +232,7 @@ func openPipe(pid, fd int, inode uint64) (from, to *sys.FD, err error) {
 		from.Close()
 		return nil, nil, scarcity(err)
 	}
-	// The children, which get them, expect them to block.
+	// The children inherit these descriptors and expect them to block.
 	unix.SetNonblock(int(from.Fd()), false)
 	unix.SetNonblock(int(to.Fd()), false)
 	return from, to, nil

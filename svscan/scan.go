@@ -27,17 +27,17 @@ type scanner struct {
 	byID     map[id]*entry
 	byName   map[string]*entry
 	warned   map[string]time.Time
-	watcher  *watch.Watcher // nil: nothing tells of changes of the directory
+	watcher  *watch.Watcher // nil: changes of the directory are not reported
 
 	nextScan, lastScan time.Time
 	scanTook           time.Duration
 
-	stopping  int  // how often it was told to end
-	ordered   bool // what comes after what is known
+	stopping  int  // how many signals to end have come
+	ordered   bool // guard.after is set
 	abandoned bool // a service could not be stopped
 }
 
-// id is what makes two names one service.
+// id identifies a service: names that lead to the same id are one.
 type id struct{ dev, ino uint64 }
 
 func newScanner(env *proc.Env) *scanner {
@@ -49,16 +49,16 @@ func newScanner(env *proc.Env) *scanner {
 	}
 }
 
-// warn prints a warning, but the same one at most once a minute: what is wrong
-// with a directory is so at every scan.
+// warn prints a warning, but the same one at most once a minute: a fault of a
+// directory shows up in every scan.
 func (s *scanner) warn(err error) {
 	if supervise.Rarely(s.warned, err.Error()) {
 		s.env.Warn(err)
 	}
 }
 
-// keep looks at the directory, if it is time, and takes in what is not kept. It
-// returns when to do so again.
+// keep scans the directory, if it is time, and takes in services that are not kept.
+// It returns when to do so again.
 func (s *scanner) keep(now time.Time) time.Time {
 	if !now.Before(s.nextScan) {
 		s.scan()
@@ -76,18 +76,21 @@ func (s *scanner) keep(now time.Time) time.Time {
 	return wake
 }
 
-// each is how many descriptors a service and its logger need at the most while
-// they are taken in: two directories, the pipe, three files of supervise twice,
-// and what a start needs. After most of them orders and signals are heard again.
 const (
-	each  = 16
+	// fdsPerEntry is the maximum number of descriptors that a service and its
+	// logger need while they are taken in: two directories, the pipe, three files
+	// of supervise for each of the two, and some more to start them.
+	fdsPerEntry = 16
+	// batch is how many entries are taken in before the loop handles orders and
+	// signals again.
 	batch = 256
 )
 
-// take takes in what is not kept, or some of it: the rest has its turn at once.
+// take takes in services that are not kept, up to a batch of them. The others have
+// their turn as soon as the loop has gone round.
 func (s *scanner) take(now time.Time) {
 	var entries []*entry
-	few := max(1, min(batch, s.host.Room()/each))
+	few := max(1, min(batch, s.host.Room()/fdsPerEntry))
 	for _, v := range s.services {
 		if len(entries) < few && v.wants(now) {
 			entries = append(entries, v)
@@ -97,7 +100,7 @@ func (s *scanner) take(now time.Time) {
 		return
 	}
 	s.host.Each(len(entries), func(i int) { entries[i].prepare(s, now) })
-	// All services before the loggers: what they say waits in the pipes.
+	// All services start before the loggers: their output waits in the pipes.
 	var guards []*guard
 	var places []supervise.Place
 	for _, v := range entries {
@@ -124,13 +127,13 @@ func (s *scanner) take(now time.Time) {
 	}
 }
 
-// scan looks at the directory: new services come in, those that are gone and
-// not running go out.
+// scan reads the directory: it adds new services, and removes those that have no
+// name there any more and do not run.
 func (s *scanner) scan() {
 	names, err := fsys.OS{}.List(".")
 	if err != nil {
 		s.warn(strerr.Unable("read", "directory", err))
-		return // nobody knows; what was, is
+		return // keep the services as they are
 	}
 	for _, v := range s.services {
 		v.seen = false
@@ -148,7 +151,7 @@ func (s *scanner) scan() {
 		}
 		v.main.forget()
 		if v.main.idle() && v.main.dir != nil && v.main.dir.Removed() {
-			v.closeWriter() // the logger reads what is left and ends
+			v.closeWriter() // the logger reads the rest and ends
 		}
 		v.log.forget()
 		if !v.idle() {
@@ -160,7 +163,7 @@ func (s *scanner) scan() {
 	})
 }
 
-// see makes name known.
+// see adds the service with this name, or notes that it still exists.
 func (s *scanner) see(name string) {
 	id, err := directory(name)
 	if err == unix.ENOTDIR {
@@ -181,7 +184,7 @@ func (s *scanner) see(name string) {
 		s.services = append(s.services, v)
 	}
 	s.byName[name] = v
-	if !v.seen { // of two names the first one stands
+	if !v.seen { // if there are two names, the first one is used
 		v.name, v.seen = name, true
 		v.main.name, v.log.name = name, name+"/log"
 	}
@@ -200,7 +203,8 @@ func (s *scanner) open(name string) (*service.Dir, error) {
 	return dir, nil
 }
 
-// directory returns what a name leads to; ENOTDIR if that is no directory.
+// directory returns the id of the directory that a name leads to; ENOTDIR if it
+// leads to something else.
 func directory(name string) (id, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(name, &st); err != nil {
@@ -225,7 +229,7 @@ func (s *scanner) guard(name string) *guard {
 	return &v.main
 }
 
-// Status is for services that come after others.
+// Status implements [supervise.Siblings].
 func (s *scanner) Status(name string) (status service.Status, ok bool) {
 	g := s.guard(name)
 	switch {
@@ -240,7 +244,7 @@ func (s *scanner) Status(name string) (status service.Status, ok bool) {
 	return status, false
 }
 
-// After is for services that come after others.
+// After implements [supervise.Siblings].
 func (s *scanner) After(name string) []string {
 	g := s.guard(name)
 	if g == nil {
@@ -249,7 +253,8 @@ func (s *scanner) After(name string) []string {
 	return s.after(g)
 }
 
-// after reads what a service comes after, whether it is taken in or not.
+// after reads the names of the services that this one comes after, even if it is
+// not taken in.
 func (s *scanner) after(g *guard) []string {
 	dir := g.dir
 	if dir == nil {

@@ -9,23 +9,25 @@ import (
 // quiet is how long a new directory must stay unchanged before it is started.
 const quiet = time.Second
 
-// A directory that appears may be one that somebody is still filling: cp -r, or
-// mkdir and then one file after the other. Taken in at once it would have no run
-// yet, or would stay without its logger. So it is left alone until it has what it
-// is to run and has been quiet for a moment, or until the C svscan would have seen
-// it at the latest; without what it is to run, until it has been quiet for as long.
+// A directory that appears may still be being filled, by cp -r, or by mkdir and
+// then one file after the other. If it were taken in at once it would have no run
+// yet, or would stay without its logger. So svscan waits until the directory has
+// run (and log/run, if it has a log), and then until it has been unchanged for a
+// moment, or was first seen five seconds ago, the interval of the C svscan. A
+// directory without run is taken in when it has been unchanged for five seconds.
 //
-// One that was renamed into the directory is complete, as is what a symbolic link
-// leads to, and everything that is there when svscan starts: these do not wait.
+// A directory that was renamed into place is assumed complete, and so are the
+// target of a symbolic link and everything that exists when svscan starts: these
+// do not wait.
 
-// fills reports whether the new directory name may be in the making.
+// fills reports whether the new directory name may not be complete yet.
 func (s *scanner) fills(name string) bool {
 	var st unix.Stat_t
 	return !s.lastScan.IsZero() && unix.Lstat(name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
-// settled reports whether the directory, which is known since a moment, is
-// complete, and if not, when to look again.
+// settled reports whether the directory, first seen at since, is complete, and if
+// not, when to look again.
 func settled(name string, since, now time.Time) (ok bool, again time.Time) {
 	var dir unix.Stat_t
 	if unix.Stat(name, &dir) != nil {
@@ -44,8 +46,8 @@ func settled(name string, since, now time.Time) (ok bool, again time.Time) {
 	if seen("/log") {
 		ready = seen("/log/run") && ready
 	}
-	// A rename changes the directory itself, after all that is in it. (So does
-	// chmod, which those who copy a tree do last, too.)
+	// A rename changes the directory itself, later than everything in it. (So does
+	// chmod, which is also the last thing that programs that copy a tree do.)
 	changed := later(time.Time{}, dir.Ctim)
 	if ready && changed.After(later(inside, dir.Mtim)) {
 		return true, now

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	stopInterval = 100 * time.Millisecond // between two looks at what tells nothing by itself
-	logGrace     = 5 * time.Second        // that a log pipe stays empty before the logger is told to end
-	killGrace    = 5 * time.Second        // for another supervise to kill what it keeps
+	stopInterval = 100 * time.Millisecond // between two looks at things that cause no event
+	logGrace     = 5 * time.Second        // how long a log pipe stays empty before the logger is told to end
+	killGrace    = 5 * time.Second        // for another supervise to kill its service
 )
 
 // Orders at the end.
@@ -26,18 +26,18 @@ const (
 	drainOrders = "cox" // a logger reads to the end of the pipe and is not restarted
 )
 
-// stop does the next step of an orderly end and reports whether nothing runs any
-// more, and else when to come again.
+// stop takes the next step of an orderly end. It reports whether nothing runs any
+// more, and if not, when to call it again.
 //
-// A service is told to go down, and not to come back, when everything that comes
-// after it has ended:
+// A service is told to go down, and not to come back, when all services that come
+// after it have ended:
 //
 //	             those after the service have ended      those after the logger, too
 //	service, logger ──────> service is told ──> it ends ──────> pipe is closed
 //	                                                                  |
 //	                                 logger ends <──── reads what is in the pipe
 //
-// Told once more, svscan waits for nobody and kills the services; a third time,
+// After a second signal, svscan kills the services, all at once; after a third one,
 // the loggers too.
 func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
 	if !s.ordered {
@@ -59,11 +59,11 @@ func (s *scanner) stop(now time.Time) (done bool, wake time.Time) {
 	return done, wake
 }
 
-// order finds out what comes after what.
+// order finds out for each guard which others it comes after.
 func (s *scanner) order() {
 	for _, v := range s.services {
 		if s.byName[v.name] == nil {
-			s.byName[v.name] = v // its name is gone; others may still come after it
+			s.byName[v.name] = v // its name was removed; others may still come after it
 		}
 	}
 	for _, v := range s.services {
@@ -81,10 +81,10 @@ func (s *scanner) guards(names []string) (guards []*guard) {
 	return guards
 }
 
-// stopSome does the next step for those whose turn it is, and reports whether
-// another one's turn may have come by that.
+// stopSome takes the next step for those whose turn it is. It reports whether that
+// may have made it another one's turn.
 func (s *scanner) stopSome(now time.Time) (progress bool) {
-	needed := map[*guard]bool{} // by one that has not ended yet
+	needed := map[*guard]bool{} // by a guard that is not over yet
 	for _, v := range s.services {
 		for _, g := range []*guard{&v.main, &v.log} {
 			if !g.over {
@@ -94,11 +94,11 @@ func (s *scanner) stopSome(now time.Time) (progress bool) {
 			}
 		}
 	}
-	// A logger comes before its service, whatever else is said.
+	// A logger always outlives its service.
 	turn := func(v *entry, g *guard, anyhow bool) bool {
 		return !g.over && (g == &v.main || v.main.over) && (anyhow || g.orders != "" || !needed[g])
 	}
-	// In a circle everybody is needed.
+	// If it is nobody's turn, the rest form a cycle: it is everybody's turn.
 	anyhow := s.stopping >= 2 || !slices.ContainsFunc(s.services, func(v *entry) bool {
 		return turn(v, &v.main, false) || turn(v, &v.log, false)
 	})
@@ -119,14 +119,14 @@ func (s *scanner) stopSome(now time.Time) (progress bool) {
 	return progress
 }
 
-// stop does the next step for one service directory.
+// stop takes the next step for one service directory.
 func (g *guard) stop(s *scanner, now time.Time, open func(*scanner) error,
 	place func() supervise.Place, orders func(*scanner, time.Time) string) {
-	// What was not taken in: a predecessor may have left it running.
+	// The service was not taken in, but a predecessor may have left it running.
 	g.scarce = false
 	if g.dir == nil {
 		if err := open(s); child.Exhausted(err) {
-			// Others give their descriptors back when they have ended.
+			// Others free their descriptors when they have ended.
 			g.scarce = slices.ContainsFunc(s.services, func(v *entry) bool { return v.main.dir != nil })
 			if g.scarce {
 				return
@@ -153,12 +153,12 @@ func (v *entry) mainOrders(s *scanner, _ time.Time) string {
 	return end
 }
 
-// logOrders are first that the logger read what is in the pipe and end by itself.
+// logOrders lets the logger first read the rest of the pipe and end by itself.
 //
-// If somebody else has the writing end too, the pipe does not come to its end. So
-// the logger is told to end when there has been nothing in it for a while. As long
-// as there is something it may take its time: as much as timeout-kill in its
-// directory says.
+// If another process has the writing end too, there is no end of file. So the logger
+// is told to end when the pipe has been empty for a while. As long as there is
+// something in the pipe the logger may take its time, up to the timeout-kill in its
+// directory.
 func (v *entry) logOrders(s *scanner, now time.Time) string {
 	g := &v.log
 	status := g.status()
@@ -189,7 +189,7 @@ func (v *entry) logOrders(s *scanner, now time.Time) string {
 	return end
 }
 
-// unread reports whether there is something in the log pipe.
+// unread reports whether the log pipe holds unread bytes.
 func (v *entry) unread() bool {
 	if v.from == nil {
 		return false

@@ -1,5 +1,5 @@
 // Package svscan watches a directory of services and supervises them: every
-// subdirectory, and the subdirectory's log, if it has one, with a pipe between
+// subdirectory, and that subdirectory's log, if it has one, with a pipe between
 // the two. One process does it all:
 //
 //	+------------------ svscan ------------------+
@@ -8,15 +8,15 @@
 //	    | fork                                | fork
 //	NAME/run   1 ══════════ pipe ══════════> 0  NAME/log/run
 //
-// The files below NAME/supervise are those of one supervise for each service
-// (packages service and supervise), so that nobody sees a difference. A service
-// that a supervise of its own keeps is left to it.
+// The files below NAME/supervise are the same as with one supervise for each
+// service (packages service and supervise), so that other programs see no
+// difference. A service that a separate supervise keeps is left alone.
 //
-// Because svscan holds the pipe, what a service wrote is not lost, and the
-// service not stopped, while its logger is down. Two names are one service if
+// Because svscan holds the pipe open, no output of a service is lost, and the
+// service is not stopped, while its logger is down. Two names are one service if
 // they lead to the same directory (device and inode).
 //
-// What becomes of a name in the directory, and of its log alike:
+// The states of a name in the directory, and likewise of its log:
 //
 //	         complete, and quiet          lock acquired
 //	filling ────────────────────> wanted ──────────────> kept
@@ -26,10 +26,10 @@
 //	                               +──────────────────────+
 //
 // A directory that appears while svscan runs is filling at first; everything else
-// is wanted at once. Of a name that is removed nothing is left when it is neither
+// is wanted at once. A name that has been removed is forgotten when it is neither
 // kept nor elsewhere.
 //
-// How all of them end is in stop.go.
+// The orderly end is described at scanner.stop.
 package svscan
 
 import (
@@ -51,8 +51,8 @@ import (
 // Svscan is the program.
 var Svscan = proc.Program{Name: "svscan", Usage: "[ dir ]", Run: svscan}
 
-// interval is the time between two looks at the directory that nothing gave
-// reason for, and before a service is taken in again that was told to exit.
+// interval is the time between two regular scans of the directory, and before a
+// service that was told to exit is taken in again.
 const interval = 5 * time.Second
 
 func svscan(_ context.Context, env *proc.Env) error {
@@ -64,8 +64,8 @@ func svscan(_ context.Context, env *proc.Env) error {
 			return strerr.Unable("chdir to", env.Args[1], err)
 		}
 	}
-	// What services leave behind comes to svscan, whether it is process 1 or
-	// not: they behave in a container as they do elsewhere.
+	// Orphaned processes of services become children of svscan, whether it is
+	// process 1 or not: services behave in a container as they do elsewhere.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil && os.Getpid() != 1 {
 		env.Warn(strerr.Unable("adopt", "orphans", err))
 	}
@@ -74,14 +74,15 @@ func svscan(_ context.Context, env *proc.Env) error {
 	var err error
 	signals := []unix.Signal{
 		unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, // end
-		unix.SIGHUP, unix.SIGALRM, // look
-		unix.SIGUSR1, unix.SIGUSR2, // nothing: process 1 must not die of them
+		unix.SIGHUP, unix.SIGALRM, // scan
+		unix.SIGUSR1, unix.SIGUSR2, // ignored: process 1 must not die of them
 	}
 	if os.Getpid() == 1 {
-		// The kernel keeps from process 1 what would end it and has no handler. The
-		// first three have the Go runtime's, which it needs; a fault is still a
-		// fault, only what another process sends comes as a signal. And the kernel
-		// does not keep away the others while a thread is in a handler.
+		// The kernel discards signals that would end process 1 if it has no handler
+		// for them. The first three of these have the Go runtime's handler, which it
+		// needs: a fault of our own is still a fault, and only one that another
+		// process sends is delivered here. The others are here because the kernel
+		// does not discard them while a thread is in a handler.
 		signals = append(signals, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE,
 			unix.SIGSTKFLT, unix.SIGIO, unix.SIGVTALRM, unix.SIGPROF)
 	}
@@ -101,8 +102,8 @@ func svscan(_ context.Context, env *proc.Env) error {
 	}
 }
 
-// step does what is due. It reports whether all is over, and else when there is
-// something to do again even if nothing happens.
+// step does what is due. It reports whether svscan can end, and if not, when to
+// call it again even if nothing happens.
 func (s *scanner) step(now time.Time) (done bool, wake time.Time) {
 	if s.stopping > 0 {
 		return s.stop(now)
@@ -113,12 +114,12 @@ func (s *scanner) step(now time.Time) (done bool, wake time.Time) {
 	return false, s.keep(now)
 }
 
-// signal obeys a signal.
+// signal handles a signal.
 func (s *scanner) signal(sig unix.Signal) {
 	switch sig {
 	case unix.SIGHUP, unix.SIGALRM:
 		s.nextScan = time.Time{}
-		for _, v := range s.services { // what went wrong may have been mended
+		for _, v := range s.services { // a fault may have been mended
 			v.main.next, v.log.next = time.Time{}, time.Time{}
 		}
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR:
@@ -126,10 +127,10 @@ func (s *scanner) signal(sig unix.Signal) {
 	}
 }
 
-// watch asks the kernel to report changes of the directory. If it cannot (other
-// programs have all of the user's inotify instances, say) they are noticed by the
-// regular scans, each of which is preceded by another attempt. So nothing falls
-// between the watch and the scan.
+// watch asks the kernel to report changes of the directory. If that fails (for
+// example because other programs use all of the user's inotify instances), the
+// regular scans notice changes, and another attempt is made before each of them.
+// Because the watch comes before the scan, no change is missed between the two.
 func (s *scanner) watch() {
 	w, err := watch.New()
 	if err == nil {
@@ -147,8 +148,8 @@ func (s *scanner) watch() {
 	s.watcher = w
 }
 
-// changed has the directory scanned after a change. If nothing more will be
-// reported the scan brings a new watch.
+// changed schedules a scan after a change. If this watcher will report nothing
+// more, the scan is preceded by a new watch.
 func (s *scanner) changed() {
 	changes, _ := s.watcher.Changes()
 	ended := s.watcher.Ended()
@@ -158,13 +159,13 @@ func (s *scanner) changed() {
 		s.watcher.Close()
 		s.watcher = nil
 	}
-	if !ended { // what fails at once must not be tried all the time
+	if !ended { // a watch that fails at once must not be renewed all the time
 		s.look()
 	}
 }
 
-// look makes the next scan come soon: at once, but when changes come without
-// end, not so often that nothing else is done.
+// look makes the next scan come soon: at once, but if changes never stop, not so
+// often that there is no time for anything else.
 func (s *scanner) look() {
 	soon := s.lastScan.Add(10 * s.scanTook)
 	if soon.Before(s.nextScan) {
