@@ -10,12 +10,12 @@ import (
 	"paperpath/service"
 )
 
-// unsupervisedGrace is after how long a dependency that nobody supervises is
-// reported: one that is only on its way comes sooner; a name that is misspelt never.
+// unsupervisedGrace is the time after which a dependency that is not supervised is
+// reported. One that is just being started appears sooner, a misspelt name never.
 const unsupervisedGrace = 5 * time.Second
 
 // Blocked reports whether one of the services that this one comes after is not
-// up. Dependencies in a cycle are not waited for: that would be for ever.
+// up. Dependencies in a cycle do not count, because the wait would never end.
 func (k *Keeper) Blocked(r service.Rules) bool {
 	for _, name := range r.After {
 		s, ok := k.host.siblings.Status(name)
@@ -39,8 +39,8 @@ func (k *Keeper) Blocked(r service.Rules) bool {
 	return false
 }
 
-// cycle returns the way from a service to itself, of which the first step is to
-// next: "a", next, …, "a". nil if there is none.
+// cycle returns the path of dependencies from a service to itself by way of next:
+// "a", next, …, "a". It returns nil if there is none.
 func cycle(s Siblings, name, next string) []string {
 	seen := map[string]bool{}
 	var way func(at string) []string

@@ -14,26 +14,26 @@ import (
 // clock. One goroutine has it.
 type Host struct {
 	env      *proc.Env
-	voice    *proc.Env // what is said of a service supervise says, wherever it runs
+	voice    *proc.Env // for messages about services: they come from "supervise", in svscan too
 	loop     *Loop
-	home     *sys.FD         // the directory this process stands in, but for the instant of a fork
+	home     *sys.FD         // this process's current directory, except at the instant of a fork
 	children map[int]*Keeper // by process
 	timers   map[*Keeper]time.Time
 	warned   map[string]time.Time
-	raised   bool // a service came up since the waiting ones were asked
-	limit    int  // descriptors are below that
-	threads  bool // there is /proc, by which several threads can start children in different directories
+	raised   bool // a service came up since the waiting ones were last looked at
+	limit    int  // of descriptor numbers
+	threads  bool // there is /proc, through which several threads can start children in different directories
 
 	siblings Siblings
 	poll     time.Duration // how often services that wait for others look
 	signaled func(unix.Signal)
 }
 
-// Siblings are the services that one may come after, by name.
+// Siblings are the services that a service may come after, by name.
 type Siblings interface {
 	// Status returns the status of a service; ok is false if it is not supervised.
 	Status(name string) (s service.Status, ok bool)
-	// After returns what a service comes after itself.
+	// After returns the names of the services that a service comes after.
 	After(name string) []string
 }
 
@@ -50,7 +50,7 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 		poll:     poll,
 		signaled: signaled,
 	}
-	// First of all: one that comes before this ends the process.
+	// This comes first: a signal before it ends the process.
 	fd, err := sys.Signals(append(signals, unix.SIGCHLD)...)
 	if err != nil {
 		return nil, err
@@ -74,12 +74,12 @@ func NewHost(env *proc.Env, siblings Siblings, poll time.Duration, signaled func
 	return h, h.loop.Add(fd, func() { h.signals(fd) })
 }
 
-// reserve is how many descriptors are kept free, for what is already kept: to
-// start it, to write its status, to read a directory.
+// reserve is how many descriptors are kept free for the services that are kept
+// already: to start them, to write their status, to read a directory.
 const reserve = 16
 
-// Spare returns EMFILE if after these descriptors there are not enough left. The
-// kernel gives out the lowest numbers first.
+// Spare returns EMFILE if these new descriptors leave fewer than reserve. The
+// kernel always gives out the lowest number.
 func (h *Host) Spare(fds ...*sys.FD) error {
 	for _, fd := range fds {
 		if int(fd.Fd())+reserve > h.limit {
@@ -102,15 +102,14 @@ func (h *Host) Room() int {
 // Loop returns the loop, for descriptors that belong to no service.
 func (h *Host) Loop() *Loop { return h.loop }
 
-// Turn waits until something happens or the time until has come, and sees to
-// what happened.
+// Turn waits until something happens, or until the time until, and handles it.
 func (h *Host) Turn(until time.Time) {
 	for _, due := range h.timers {
 		if until.IsZero() || due.Before(until) {
 			until = due
 		}
 	}
-	if h.raised { // by what was taken in since the last turn
+	if h.raised { // a service was taken in since the last turn, and is up
 		until = time.Now()
 	}
 	if err := h.loop.Wait(until); err != nil {
@@ -132,7 +131,7 @@ func (h *Host) Turn(until time.Time) {
 	}
 }
 
-// signals sees what came.
+// signals handles the signals that came.
 func (h *Host) signals(fd *sys.FD) {
 	var b [64]byte
 	n, _ := fd.TryRead(b[:])
@@ -145,8 +144,8 @@ func (h *Host) signals(fd *sys.FD) {
 	}
 }
 
-// reap collects every child there is: this process may have been given some
-// that it did not start (process 1, subreaper).
+// reap collects every child that has ended: as process 1 or subreaper, this process
+// may have children that it did not start.
 func (h *Host) reap() {
 	for {
 		var ws unix.WaitStatus
@@ -170,23 +169,23 @@ func ending(ws unix.WaitStatus) service.Ending {
 	return service.Ending{Known: true, Code: ws.ExitStatus()}
 }
 
-// Failed says that a service could not be taken in, in the words in which a
-// supervise of its own would.
+// Failed prints why a service could not be taken in, in the words that a separate
+// supervise would use.
 func (h *Host) Failed(err error) {
 	if Rarely(h.warned, err.Error()) {
 		h.voice.Say("fatal: " + err.Error())
 	}
 }
 
-// warn prints a warning of what will be tried again anyway.
+// warn prints a warning about something that will be tried again.
 func (h *Host) warn(err error) {
 	if Rarely(h.warned, err.Error()) {
 		h.voice.Warn(err)
 	}
 }
 
-// Rarely reports whether text was not said within the last minute, as last knows,
-// and notes that it is said now.
+// Rarely reports whether text has not been printed within the last minute, and if
+// so records in last that it is printed now.
 func Rarely(last map[string]time.Time, text string) bool {
 	now := time.Now()
 	if at, ok := last[text]; ok && now.Sub(at) < time.Minute {

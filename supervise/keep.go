@@ -14,22 +14,22 @@ import (
 )
 
 // Taking a service in is mostly waiting: for the disk, and in vfork(2) for the
-// child to come to its turn and execute. With hundreds of services that is done
-// for several of them at a time. But what the services share, and what they
-// decide, is the loop's, and so is every later start:
+// child to be scheduled and to execute. With hundreds of services this is done for
+// several of them at a time. But shared state and the state machines belong to the
+// loop, and so does every later start:
 //
 //	acquire  lock, fifos, the last status    each in its own directory
 //	begin    the state machine, the loop     one after the other
 //	fork     status, ok, ./run               each in its own directory
 //	begun    the state machine               one after the other
 
-// Keep takes a service in: whoever has the lock keeps it, and a process that a
-// predecessor left is taken over. The error wraps EWOULDBLOCK if the service is
-// kept by somebody else.
+// Keep takes a service in: it takes the lock, and takes over a process that a
+// predecessor left. The error wraps EWOULDBLOCK if another supervisor keeps the
+// service.
 func (h *Host) Keep(p Place) (*Keeper, error) {
 	keepers, errs := h.KeepAll([]Place{p})
 	if errors.Is(errs[0], unix.EWOULDBLOCK) {
-		// Somebody may only be asking whether it is locked (service.Dir.Locked).
+		// Another process may only be testing the lock (service.Dir.Locked).
 		time.Sleep(50 * time.Millisecond)
 		keepers, errs = h.KeepAll([]Place{p})
 	}
@@ -59,7 +59,7 @@ func (h *Host) KeepAll(places []Place) ([]*Keeper, []error) {
 			k.begun()
 			continue
 		}
-		// What was adopted goes on without us, until the next try.
+		// An adopted process goes on without us, until the next attempt.
 		k.close()
 		if k.first != nil && k.first.end != nil {
 			k.first.end.Close()
@@ -71,9 +71,9 @@ func (h *Host) KeepAll(places []Place) ([]*Keeper, []error) {
 
 // Each calls do with the numbers below n, from several threads at a time.
 //
-// None of the threads ends before the process does, so that a child that is
-// forked by one may wait for the death of its parent (PR_SET_PDEATHSIG): the
-// runtime ends only threads that a goroutine was locked to.
+// None of the threads ends before the process does (the runtime ends only threads
+// that a goroutine was locked to). So a child that is forked by one of them may ask
+// for a signal at the death of its parent (PR_SET_PDEATHSIG).
 func (h *Host) Each(n int, do func(i int)) {
 	threads := min(n, runtime.GOMAXPROCS(0))
 	if threads == 1 || !h.threads {
@@ -94,7 +94,7 @@ func (h *Host) Each(n int, do func(i int)) {
 	all.Wait()
 }
 
-// acquire makes the files of the service its own.
+// acquire takes the lock of the service and reads its last status.
 func (k *Keeper) acquire() error {
 	down, err := k.Dir.Down()
 	if err != nil {
@@ -109,20 +109,20 @@ func (k *Keeper) acquire() error {
 	case !k.TakeOver || errors.Is(err, unix.EWOULDBLOCK) || child.Exhausted(err):
 		return err
 	}
-	// To stop what runs nothing has to be written (a disk that has become
-	// read-only, files that have been replaced).
+	// With TakeOver, go on without the files (the disk may have become read-only, or
+	// the files may have been replaced): a process can be stopped without them.
 	last, err := k.Dir.Status()
 	switch {
 	case err == nil:
 		k.left = &last
-	case child.Exhausted(err) || err == unix.EIO: // it may tell of a process that runs
+	case child.Exhausted(err) || err == unix.EIO: // it may name a process that runs
 		return strerr.Unable("read", k.Name+"/supervise/status", err)
 	}
 	k.service = newMachine(k, !down && !k.TakeOver)
 	return nil
 }
 
-// begin takes over what runs, or finds out whether to start something.
+// begin takes over a process that runs, or decides whether to start one.
 func (k *Keeper) begin() error {
 	if k.owner != nil {
 		if err := k.host.loop.Add(k.owner.Control(), k.orders); err != nil {
@@ -139,10 +139,9 @@ func (k *Keeper) begin() error {
 	return nil
 }
 
-// fork makes known that the service is supervised, with its first status, and
-// starts it.
+// fork writes the first status, makes the service look supervised, and starts it.
 func (k *Keeper) fork() error {
-	k.write() // if it cannot be it is tried again, and told of
+	k.write() // on error, settle warns and tries again
 	if k.owner != nil {
 		if err := k.owner.Ready(); err != nil && !k.TakeOver {
 			return err
@@ -154,7 +153,7 @@ func (k *Keeper) fork() error {
 	return nil
 }
 
-// begun follows the start.
+// begun tells the state machine the result of the start.
 func (k *Keeper) begun() {
 	if l := k.first; l != nil {
 		k.first = nil

@@ -15,19 +15,19 @@ import (
 // Place is a service that is to be kept.
 type Place struct {
 	Name    string // for messages, and for ./finish
-	Sibling string // what its Siblings call it
+	Sibling string // its name among the Siblings
 	Dir     *service.Dir
-	Stdin   int    // what the service gets as descriptors 0
-	Stdout  int    // and 1
+	Stdin   int    // descriptor 0 of the service
+	Stdout  int    // descriptor 1 of the service
 	LogPipe uint64 // the inode, if one of the two is the pipe between a service and its logger
 
-	// What runs is taken over, to be stopped, without the files if they cannot be had;
-	// nothing is started by itself.
+	// TakeOver: a running process is taken over in order to be stopped, without
+	// the files if they cannot be opened; nothing is started without an order.
 	TakeOver bool
 }
 
-// Keeper keeps one service: it holds its files, starts its processes and sees
-// them end. It is the world of the service's state machine.
+// Keeper keeps one service: it holds its files, starts its processes and notices
+// when they end. It is the world of the service's state machine.
 type Keeper struct {
 	Place
 	host    *Host
@@ -35,45 +35,45 @@ type Keeper struct {
 	service *machine
 
 	run, finish process
-	ready       *sys.FD // the pipe that a newline comes through (notification-fd)
+	ready       *sys.FD // the pipe for the newline of notification-fd
 	socket      *notifySocket
-	ignored     []string  // dependencies that are not waited for, as they form a cycle
-	pending     []string  // dependencies that are waited for
-	pendingFrom time.Time // since when for the last of them
+	ignored     []string  // dependencies ignored because they form a cycle
+	pending     []string  // dependencies still waited for
+	pendingFrom time.Time // when the last of these was added
 
-	left    *service.Status // what a predecessor wrote last; nil: there is nothing
-	status  service.Status  // as it is
-	written service.Status  // as supervise/status has it
-	forked  time.Duration   // when run, or finish, was, since the system booted
+	left    *service.Status // the last status of a predecessor; nil: there is none
+	status  service.Status  // the present one
+	written service.Status  // the one in supervise/status
+	forked  time.Duration   // when run, or finish, was forked, since the system booted
 	ending  bool            // End was called
 	closed  bool
 
-	beginning bool    // Begin comes to its end
-	first     *launch // what it has to fork then
+	beginning bool    // begin runs, so a start is deferred to fork
+	first     *launch // the deferred start
 }
 
 // Status returns the status of the service.
 func (k *Keeper) Status() service.Status { return k.service.Status() }
 
-// Closed reports whether the service was told to exit and is down. Its files
-// are closed then.
+// Closed reports whether the service was told to exit and is down. Its files have
+// been closed then.
 func (k *Keeper) Closed() bool { return k.closed }
 
-// End obeys letters that are to end the service. From now on what comes through
-// the fifo cannot keep it from that: neither start it again nor stop it with
-// SIGSTOP, so that it hears of nothing.
+// End obeys letters that are to end the service. From now on orders from the fifo
+// can no longer prevent that, neither by starting the service again nor by stopping
+// it with SIGSTOP.
 func (k *Keeper) End(letters string) {
 	k.ending = true
 	k.obey([]byte(letters))
 }
 
-// orders obeys what came through the fifo.
+// orders obeys the orders from the fifo.
 func (k *Keeper) orders() {
-	// What one turn may hold: a writer that never stops has no more.
+	// One read per turn, so that a writer that never stops gets no more than that.
 	var b [512]byte
 	n, err := k.owner.Control().TryRead(b[:])
 	if err != nil {
-		return // EAGAIN: somebody else has read it
+		return // EAGAIN: another process has read it
 	}
 	letters := b[:n]
 	if k.ending {
@@ -101,13 +101,13 @@ func (k *Keeper) tick() {
 
 func (k *Keeper) waiting() bool { return k.status.Phase == service.PhaseWaiting }
 
-// settle follows everything that happens: what has changed is told, and the
-// next turn is put on the clock.
+// settle is called after every event: it writes the status, if that has changed,
+// and sets the timer.
 func (k *Keeper) settle() {
 	if k.closed {
 		return
 	}
-	told := k.flush()
+	written := k.flush()
 	if k.service.Gone() {
 		k.close()
 		return
@@ -116,7 +116,7 @@ func (k *Keeper) settle() {
 	if k.waiting() {
 		due = time.Now().Add(k.host.poll)
 	}
-	if soon := time.Now().Add(time.Second); !told && (due.IsZero() || due.After(soon)) {
+	if soon := time.Now().Add(time.Second); !written && (due.IsZero() || due.After(soon)) {
 		due = soon
 	}
 	if due.IsZero() {
@@ -140,12 +140,12 @@ func (k *Keeper) close() {
 	}
 }
 
-// flush writes the status, if it has changed. It may be that the disk is full:
-// then it is tried again.
+// flush writes the status, if it has changed. It returns false if that has to be
+// tried again: the disk may be full.
 func (k *Keeper) flush() bool {
 	if err := k.write(); err != nil {
 		k.host.warn(err)
-		return errors.Is(err, unix.ENOENT) // the directory is no more
+		return errors.Is(err, unix.ENOENT) // the directory has been removed
 	}
 	return true
 }
@@ -161,8 +161,9 @@ func (k *Keeper) write() error {
 	return err
 }
 
-// Announce notes the status for the end of the turn. One status must be written
-// first of all: the one that says that a process is about to be started.
+// Announce records the status, which settle writes. One status must reach the file
+// before anything else is done: the one that says that a process is about to be
+// started.
 func (k *Keeper) Announce(s service.Status) {
 	about := s.Phase == service.PhaseStarting && s.PID == 0
 	s.Forked = 0

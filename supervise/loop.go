@@ -8,17 +8,17 @@ import (
 	"paperpath/internal/sys"
 )
 
-// A Loop waits for descriptors to become readable and calls what belongs to
-// them. One goroutine has it.
+// A Loop waits for descriptors to become readable and calls their handlers. Only
+// one goroutine uses it.
 //
-// It is epoll(7), level-triggered: what a handler leaves unread it is called for
-// again, after everybody else had his turn. So nobody who writes without end
-// keeps the others from being heard.
+// It is epoll(7), level-triggered: a handler that leaves something unread is called
+// again, after all others have had their turn. So a process that never stops
+// writing cannot starve the others.
 //
 // No handler may block, because all services, signals and orders wait while it
-// runs. That a descriptor was readable is no promise that it still is: other
-// processes may read the same fifo or pipe. So handlers read descriptors that
-// are non-blocking, with TryRead, and take EAGAIN for an answer.
+// runs. A descriptor that was readable may not be so any more, because other
+// processes may read the same fifo or pipe. So handlers read from non-blocking
+// descriptors, with TryRead, and accept EAGAIN.
 type Loop struct {
 	epoll    *sys.FD
 	handlers map[int32]handler
@@ -26,14 +26,15 @@ type Loop struct {
 	events   [64]unix.EpollEvent
 }
 
-// handler has a number beside its descriptor: a handler may close the one of an
-// event that is still to come, and the descriptor may then be another file's.
+// A handler has a number of its own, besides its descriptor's: another handler may
+// close the descriptor of an event that is still to be handled, and its number may
+// then mean another file.
 type handler struct {
 	number int32
 	ready  func()
 }
 
-// newLoop returns a loop that waits for nothing yet.
+// newLoop returns a loop without descriptors.
 func newLoop() (*Loop, error) {
 	n, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -42,7 +43,7 @@ func newLoop() (*Loop, error) {
 	return &Loop{epoll: sys.NewFD(n), handlers: map[int32]handler{}}, nil
 }
 
-// Add has ready called whenever fd is readable or at its end.
+// Add makes the loop call ready whenever fd is readable or at end of file.
 func (l *Loop) Add(fd *sys.FD, ready func()) error {
 	n := int32(fd.Fd())
 	l.last++
@@ -54,15 +55,15 @@ func (l *Loop) Add(fd *sys.FD, ready func()) error {
 	return err
 }
 
-// Remove takes back Add. It comes before fd is closed.
+// Remove undoes Add. It must be called before fd is closed.
 func (l *Loop) Remove(fd *sys.FD) {
 	n := int32(fd.Fd())
 	unix.EpollCtl(int(l.epoll.Fd()), unix.EPOLL_CTL_DEL, int(n), nil)
 	delete(l.handlers, n)
 }
 
-// Wait waits until something is readable, and calls the handlers, or until the
-// time until has come; the zero time never comes.
+// Wait waits until a descriptor is readable and calls the handlers, or until the
+// time until; the zero time means for ever.
 func (l *Loop) Wait(until time.Time) error {
 	n, err := unix.EpollWait(int(l.epoll.Fd()), l.events[:], sys.Milliseconds(until))
 	if err == unix.EINTR {

@@ -1,12 +1,12 @@
 // Package supervise keeps services running.
 //
 // A service is a state machine (machine). It owns no process, no descriptor
-// and no clock: what it decides is done by a world, and what happens in the
-// world is reported to it by calling its methods, one at a time. A Keeper is the
-// world of one service; a Host runs any number of Keepers in one event loop: one
-// in the program supervise, all of them in svscan.
+// and no clock: a world carries out its decisions, and reports events to it by
+// calling its methods, one at a time. A Keeper is the world of one service; a Host
+// runs any number of Keepers in one event loop: one in the program supervise, all
+// of them in svscan.
 //
-//	           start: Begin, 'u', 'o', or by itself
+//	           start: Begin, 'u', 'o', or a restart
 //	     +------------------------------------------------+
 //	     |                                                v
 //	+--------+  due       +---------+  others up    +----------+  Ready   +----+
@@ -21,14 +21,14 @@
 //	  |  'u', 'o'            v
 //	  +------------------ failed
 //
-// A process may also end by itself, starting or up: finishing follows, or what
-// follows it, if there is no ./finish. A service whose directory asks for none of
-// this goes from down to up at once, and from there, when it ends, to down or
-// delayed; so it is with daemontools. After 'x' a service that is down, or failed,
-// is given up.
+// A process may also end by itself, while starting or up: the next state is
+// finishing, or if there is no ./finish, the one after it. A service whose directory
+// has none of these files goes from down to up at once, and when it ends, to down or
+// delayed, as with daemontools. After 'x' a service is given up as soon as it is down
+// or failed.
 //
-// A service is started at most once a second: one that ends at once is down,
-// and said to be so, for the rest of that second.
+// A service is started at most once a second: one that ends at once is down, and
+// its status says so, for the rest of that second.
 package supervise
 
 import (
@@ -41,25 +41,25 @@ import (
 	"paperpath/service"
 )
 
-// world does what a machine decides.
+// world carries out the decisions of a machine.
 type world interface {
-	// Start starts ./run. An error that is errFork means that no process could
-	// be had; errLater, that Started will be called; after any other the service
-	// counts as having ended at once.
+	// Start starts ./run. The error errFork means that the system could not make a
+	// process; errLater, that Started will be called later; after any other error
+	// the service counts as having ended at once.
 	Start(service.Rules) (pid int, err error)
 	// Finish starts ./finish for a process that has ended; 0 if there is none.
 	Finish(pid int, how service.Ending) (int, error)
 	// Signal sends a signal to ./run, or to ./finish if that runs.
 	Signal(syscall.Signal)
-	// Late tells that ./finish has taken too long, and will be killed.
+	// Late reports that ./finish has taken too long and will be killed.
 	Late()
-	// Announce tells the status to everybody.
+	// Announce publishes the status.
 	Announce(service.Status)
-	// Rules are what the service directory asks for now.
+	// Rules returns the settings in the service directory, as they are now.
 	Rules() service.Rules
 	// Blocked reports whether the start has to wait for other services.
 	Blocked(service.Rules) bool
-	// Now is the time of day, with the monotonic clock in it.
+	// Now returns the time of day, with a monotonic clock reading.
 	Now() time.Time
 }
 
@@ -72,9 +72,9 @@ var (
 
 const (
 	pause     = time.Second      // between two starts
-	forkPause = 60 * time.Second // after the system was out of processes
-	stable    = 10 * time.Second // a service that runs for so long did not die at once
-	killAgain = 5 * time.Second  // after a KILL that did not help yet
+	forkPause = 60 * time.Second // after the system could not make a process
+	stable    = 10 * time.Second // a service that has run for this long did not fail at once
+	killAgain = 5 * time.Second  // after a KILL that has had no effect yet
 
 	statusNoRun   = 111 // of the C program's child when it cannot execute run
 	statusFailed  = 100 // of run: do not restart
@@ -87,14 +87,14 @@ type machine struct {
 	rules  service.Rules
 	status service.Status
 
-	wanted  bool          // it is to be started, as soon as may be
-	ordered bool          // and that because somebody said so
+	wanted  bool          // it is to be started as soon as possible
+	ordered bool          // wanted because of an order
 	began   time.Time     // the last start
 	due     time.Time     // no start before this
-	delay   time.Duration // between that start and the next
-	again   bool          // the next start is not the first
-	scarce  bool          // there was no process to be had: due stands
-	killAt  time.Time     // what runs is killed then; zero: it is not
+	delay   time.Duration // from that start to the next
+	again   bool          // the next start is a restart
+	scarce  bool          // the system could not make a process: even an order waits for due
+	killAt  time.Time     // when the running process is killed; zero: never
 }
 
 // newMachine returns the machine of a service that is down. up is whether Begin starts it.
@@ -107,8 +107,8 @@ func newMachine(w world, up bool) *machine {
 }
 
 // Adopt makes s take over from a predecessor that left a process running: its
-// last status holds on. But one that was told to exit would not have started the
-// service again: that is for who comes then to decide, as if nothing had run.
+// last status remains valid. But a predecessor that was told to exit would not have
+// started the service again. Whether to do that is decided as if nothing had run.
 func (s *machine) Adopt(last service.Status) {
 	if last.Exit {
 		last.Exit, last.Want = false, s.status.Want
@@ -123,8 +123,9 @@ func (s *machine) Adopt(last service.Status) {
 	s.began, s.again = s.world.Now(), true
 }
 
-// Resume makes s go on where a predecessor was killed, of which nothing runs: what
-// the service is wanted for, that it has failed, or when it is to be started next.
+// Resume makes s continue for a predecessor that was killed and left no process
+// running: it takes over whether the service is wanted up or down, that it has
+// failed, or when it is to be started next.
 func (s *machine) Resume(last service.Status) {
 	s.rules = s.world.Rules()
 	now, ran, finished := s.world.Now(), last.PID != 0, last.FinishPID != 0
@@ -139,7 +140,7 @@ func (s *machine) Resume(last service.Status) {
 	case ran, finished:
 		s.status.Phase = service.PhaseDown
 	case last.Phase == service.PhaseDelayed:
-		// Should the clock have been set meanwhile, not for ever.
+		// Bounded, in case the clock has been set in the meantime.
 		s.due = now.Add(min(last.Due.Sub(now), max(forkPause, s.rules.MaxDelay)))
 		fallthrough
 	case last.Phase == service.PhaseStarting, last.Phase == service.PhaseWaiting:
@@ -147,10 +148,10 @@ func (s *machine) Resume(last service.Status) {
 	}
 }
 
-// Announce tells the status as it is.
+// Announce publishes the present status.
 func (s *machine) Announce() { s.world.Announce(s.status) }
 
-// Status returns the status as it is.
+// Status returns the present status.
 func (s *machine) Status() service.Status { return s.status }
 
 // Begin starts the service if it is wanted up and not running.
@@ -165,7 +166,7 @@ func (s *machine) Gone() bool { return s.status.Exit && !s.running() && !s.wante
 
 func (s *machine) running() bool { return s.status.PID != 0 || s.status.FinishPID != 0 }
 
-// Due is when Tick wants to be called; zero: not before something happens.
+// Due returns when Tick is to be called next; zero: not before the next event.
 func (s *machine) Due() time.Time {
 	switch {
 	case s.running():
@@ -176,8 +177,8 @@ func (s *machine) Due() time.Time {
 	return time.Time{}
 }
 
-// Tick does what is due. If the service waits for others it is to be called
-// when one of them may have come up.
+// Tick does what is due. If the service waits for others, Tick must also be called
+// whenever one of them may have come up.
 func (s *machine) Tick() {
 	now := s.world.Now()
 	if s.running() {
@@ -196,7 +197,7 @@ func (s *machine) Tick() {
 	}
 }
 
-// limit has what runs killed after d; 0 is never.
+// limit sets killAt to d from now; 0 is never.
 func (s *machine) limit(d time.Duration) {
 	s.killAt = time.Time{}
 	if d > 0 {
@@ -204,7 +205,7 @@ func (s *machine) limit(d time.Duration) {
 	}
 }
 
-// start starts the service, now or when it may be.
+// start starts the service, now or as soon as it may be started.
 func (s *machine) start() {
 	s.wanted = true
 	if s.running() {
@@ -226,19 +227,20 @@ func (s *machine) start() {
 
 func (s *machine) run() {
 	s.wanted, s.ordered, s.scarce = false, false, false
-	// Said before it is done, and again after it: should this process be killed
-	// in between, the next one knows that there may be somebody to look for.
+	// Announced before the start, and again after it: if this process is killed in
+	// between, the next one knows that there may be a process to look for.
 	s.down(service.PhaseStarting, s.world.Now())
 	if pid, err := s.world.Start(s.rules); err != errLater {
 		s.Started(pid, err)
 	}
 }
 
-// Started tells what came of world.Start.
+// Started reports the result of world.Start.
 func (s *machine) Started(pid int, err error) {
 	s.began = s.world.Now()
 	if errors.Is(err, errFork) {
-		// Somebody who said "once" hears of it in the log and may say it again.
+		// The order "once" is not tried again: the log shows the failure, and the
+		// order can be repeated.
 		s.due, s.wanted, s.scarce = s.began.Add(forkPause), s.status.Want == service.Up && !s.status.Exit, true
 		if s.wanted {
 			s.down(service.PhaseDelayed, s.due)
@@ -267,13 +269,13 @@ func (s *machine) Started(pid int, err error) {
 	s.Announce()
 }
 
-// down changes the phase of a service that does not run.
+// down sets the phase of a service that does not run.
 func (s *machine) down(p service.Phase, due time.Time) {
 	s.status.Phase, s.status.Due = p, due
 	s.Announce()
 }
 
-// Ready tells that the service said that it is ready.
+// Ready reports that the service has announced that it is ready.
 func (s *machine) Ready() {
 	if s.status.PID != 0 && s.status.Ready.IsZero() {
 		s.status.Ready = s.world.Now()
@@ -284,7 +286,7 @@ func (s *machine) Ready() {
 	}
 }
 
-// Stopping tells that the service said that it is about to end.
+// Stopping reports that the service has announced that it is about to end.
 func (s *machine) Stopping() {
 	if s.status.PID != 0 {
 		s.status.Phase = service.PhaseStopping
@@ -292,7 +294,7 @@ func (s *machine) Stopping() {
 	}
 }
 
-// Ended tells that the process of the service has ended, and how.
+// Ended reports that the process of the service has ended, and how.
 func (s *machine) Ended(how service.Ending) {
 	pid := s.status.PID
 	s.ended(how)
@@ -306,7 +308,7 @@ func (s *machine) Ended(how service.Ending) {
 	s.settle(false)
 }
 
-// ended notes an end, and how long the pause is before the next start.
+// ended records an end, and the pause before the next start.
 func (s *machine) ended(how service.Ending) {
 	now := s.world.Now()
 	s.status.PID, s.status.Stamp, s.status.Ready, s.status.Last = 0, now, time.Time{}, how
@@ -317,13 +319,13 @@ func (s *machine) ended(how service.Ending) {
 	}
 }
 
-// FinishEnded tells that ./finish has ended.
+// FinishEnded reports that ./finish has ended.
 func (s *machine) FinishEnded(how service.Ending) {
 	s.status.FinishPID = 0
 	s.settle(how.Known && how.Signal == 0 && how.Code == finishFailure)
 }
 
-// settle follows an end: up again, if that is wanted.
+// settle is called after an end, and starts the service again if it is wanted up.
 func (s *machine) settle(failed bool) {
 	s.killAt = time.Time{}
 	switch failed = failed || s.failed(); {

@@ -14,11 +14,11 @@ import (
 	"paperpath/internal/sys"
 )
 
-// A service says that it is ready in one of two ways: by a newline on the
-// descriptor that notification-fd names, as s6 has it, or by READY=1 in a
-// datagram to NOTIFY_SOCKET, as sd_notify(3) does.
+// A service announces that it is ready in one of two ways: by a newline on the
+// descriptor that notification-fd names, as with s6, or by READY=1 in a datagram
+// to NOTIFY_SOCKET, as sd_notify(3) does.
 
-// newline reads the pipe of notification-fd. What else comes is thrown away.
+// newline reads the pipe of notification-fd. Anything but a newline is ignored.
 func (k *Keeper) newline() {
 	var b [512]byte
 	n, err := k.ready.TryRead(b[:])
@@ -43,9 +43,10 @@ func (k *Keeper) closeReady() {
 	}
 }
 
-// notifySocket is a service's NOTIFY_SOCKET. A service that gave up its rights
-// must reach it, and supervise/ is closed to it: so the address is an abstract
-// one, which nobody can guess before it is there, and the kernel says who sends.
+// notifySocket is a service's NOTIFY_SOCKET. It must be reachable for a service that
+// has dropped its privileges and may not enter supervise/. So the address is an
+// abstract one, which nobody can guess before it exists, and the kernel reports who
+// sends.
 type notifySocket struct {
 	fd   *sys.FD
 	name string // "@…"
@@ -58,7 +59,7 @@ func (s *notifySocket) close(h *Host) {
 	}
 }
 
-// listen returns vars with NOTIFY_SOCKET. The socket is made once.
+// listen returns vars with NOTIFY_SOCKET. The first call makes the socket.
 func (k *Keeper) listen(vars proc.Vars) (proc.Vars, error) {
 	if k.socket == nil {
 		var b [16]byte
@@ -93,7 +94,7 @@ func (k *Keeper) bind(name string) error {
 	return nil
 }
 
-// rebind makes the socket that an adopted service was told of.
+// rebind makes the socket again that an adopted service has in its environment.
 func (k *Keeper) rebind(pid int) {
 	environ, err := fsys.ReadFile(fsys.OS{}, "/proc/"+strconv.Itoa(pid)+"/environ", 1<<20)
 	if err != nil {
@@ -108,8 +109,8 @@ func (k *Keeper) rebind(pid int) {
 	}
 }
 
-// datagram reads one message. There is room for the sender's credentials only:
-// descriptors that come along are closed by the kernel.
+// datagram reads one message. It leaves room only for the sender's credentials: the
+// kernel closes descriptors that come along.
 func (k *Keeper) datagram() {
 	var b [4096]byte
 	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
@@ -142,12 +143,13 @@ func (k *Keeper) sentByService(oob []byte) bool {
 	if descends(int(sender.Pid), k.run.pid) {
 		return true
 	}
-	// systemd-notify may have ended before it was heard, and nobody knows any
-	// more whose child it was. Its user could have told the service itself.
+	// systemd-notify may have ended before its message is read, and it is not known
+	// any more whose child it was. It is enough that it had the service's user, who
+	// could make the service itself send the message.
 	return unix.Kill(int(sender.Pid), 0) == unix.ESRCH && sameUser(sender.Uid, k.run.pid)
 }
 
-// sameUser reports whether a process runs with the rights of uid.
+// sameUser reports whether the process pid runs with the rights of uid.
 func sameUser(uid uint32, pid int) bool {
 	var st unix.Stat_t
 	return unix.Stat("/proc/"+strconv.Itoa(pid), &st) == nil && st.Uid == uid

@@ -7,8 +7,7 @@ import (
 	"paperpath/service"
 )
 
-// Order obeys one letter of supervise/control. Letters that are none of
-// supervise's are ignored.
+// Order obeys one letter from supervise/control. Unknown letters are ignored.
 func (s *machine) Order(letter byte) {
 	switch letter {
 	case service.Up:
@@ -22,7 +21,7 @@ func (s *machine) Order(letter byte) {
 	case service.Down:
 		s.stop()
 	case service.Exit:
-		// "ox" runs it once, even if the pause is not over yet.
+		// After "ox" it runs once, even if the pause is not over yet.
 		s.status.Exit, s.wanted = true, s.wanted && s.ordered
 		if !s.running() && !s.wanted && s.status.Phase != service.PhaseFailed {
 			s.status.Phase, s.status.Due = service.PhaseDown, time.Time{}
@@ -45,15 +44,15 @@ func (s *machine) Order(letter byte) {
 	case service.Terminate:
 		s.signal(syscall.SIGTERM)
 	case service.Kill:
-		// The one that finish is not spared.
+		// KILL is the only order that reaches finish, too.
 		if s.running() {
 			s.world.Signal(syscall.SIGKILL)
 		}
 	}
 }
 
-// startIfDown starts the service because somebody said so: an explicit order does
-// not wait out a pause that has grown.
+// startIfDown starts the service because of an order, which does not wait out a
+// pause that has grown.
 func (s *machine) startIfDown() {
 	if s.status.PID != 0 {
 		return
@@ -69,7 +68,7 @@ func (s *machine) stop() {
 	s.status.Want, s.wanted, s.ordered = service.Down, false, false
 	switch {
 	case s.status.PID != 0:
-		s.rules = s.world.Rules() // what has been asked for since the start
+		s.rules = s.world.Rules() // they may have changed since the start
 		s.signal(s.rules.DownSignal)
 		s.signal(syscall.SIGCONT)
 		s.status.Paused = false

@@ -14,14 +14,14 @@ import (
 )
 
 // An orphan is the running service of a supervisor that was killed. Starting the
-// service beside it would make two of them, on one queue or one socket; so the
-// next supervisor takes it over. It is nobody's child here: it is watched and
-// signalled through a pidfd, which, unlike a number, never comes to mean
+// service again would make two of them, on one queue or one socket; so the next
+// supervisor takes the process over. It is not our child, so it is watched and
+// signalled through a pidfd, which, unlike a process number, never comes to mean
 // another process.
 //
 // Where pidfds are refused (seccomp) or unknown (Linux before 5.3), fd is a timer:
-// each second, and before each signal, /proc tells whether the number still means
-// the process that began then.
+// each second, and before each signal, /proc shows whether the number still means
+// the process that began at that time.
 type orphan struct {
 	pid   int
 	began time.Duration
@@ -32,9 +32,9 @@ type orphan struct {
 // pidfdOpen is a variable for the tests, as few systems refuse it.
 var pidfdOpen = unix.PidfdOpen
 
-// holdOrphan gets hold of the process pid, if it is the right one; nil if it is
-// not, or has ended.
-func holdOrphan(pid int, right func() (bool, error)) (*orphan, error) {
+// holdOrphan opens the process pid, if verify confirms that it is the right one. It
+// returns nil if it is not, or has ended.
+func holdOrphan(pid int, verify func() (bool, error)) (*orphan, error) {
 	o := &orphan{pid: pid}
 	n, err := pidfdOpen(pid, 0)
 	switch err {
@@ -44,19 +44,19 @@ func holdOrphan(pid int, right func() (bool, error)) (*orphan, error) {
 		if n, err = everySecond(); err != nil {
 			return nil, err
 		}
-	case unix.ESRCH, unix.EINVAL, unix.ENOENT: // the last two: it is a thread's
+	case unix.ESRCH, unix.EINVAL, unix.ENOENT: // the last two: pid is a thread's number
 		return nil, nil
 	default:
 		return nil, err
 	}
 	o.fd = sys.NewFD(n)
-	// What /proc says between the opening and the look at the end is about this
-	// process.
+	// If the process still lives at the end, everything that /proc says in between is
+	// about this process.
 	s, err := procfs.Read(pid)
 	o.began = s.Began
 	ok := err == nil
 	if ok {
-		ok, err = right()
+		ok, err = verify()
 	}
 	if ok {
 		ok, err = o.lives()
@@ -84,7 +84,7 @@ func everySecond() (int, error) {
 	return n, nil
 }
 
-// lives reports whether the process runs still.
+// lives reports whether the process still runs.
 func (o *orphan) lives() (bool, error) {
 	if !o.timed {
 		ended, err := sys.Poll(time.Now(), o.fd)
@@ -108,7 +108,7 @@ func (o *orphan) signal(sig syscall.Signal) {
 	unix.PidfdSendSignal(int(o.fd.Fd()), sig, nil, 0)
 }
 
-// ready is called when the descriptor is.
+// ready is called when the descriptor is readable.
 func (o *orphan) ready(ended func()) {
 	if o.timed {
 		var ticks [8]byte
@@ -119,12 +119,12 @@ func (o *orphan) ready(ended func()) {
 	}
 }
 
-// inherit goes on where a predecessor stopped: with the process that it left, or, if
-// it was killed and nobody told it to exit, with what it was about. So it is with a
-// supervise that lives on when svscan is killed.
+// inherit continues where a predecessor stopped: with the process that it left, or,
+// if it was killed without an order to exit, with its state. The effect is that of a
+// separate supervise, which lives on when svscan is killed.
 //
-// An error means that it cannot be found out whether the service runs, or that it is
-// none that may be taken over: then it must not be started.
+// An error means that it cannot be found out whether the service runs, or that its
+// process may not be taken over: then the service must not be started.
 func (k *Keeper) inherit() error {
 	if k.left == nil {
 		return nil
@@ -176,7 +176,7 @@ func (k *Keeper) adopt(p *predecessor) (bool, error) {
 		return false, err
 	}
 	*which = process{pid, o}
-	k.host.children[pid] = k // it may be given to us
+	k.host.children[pid] = k // it may become our child
 	k.forked = p.last.Forked
 	if err := k.reopenReady(p.last); err != nil {
 		return false, err
@@ -185,7 +185,7 @@ func (k *Keeper) adopt(p *predecessor) (bool, error) {
 	return true, nil
 }
 
-// reopenReady makes it possible for an adopted service to say that it is ready.
+// reopenReady lets an adopted service still announce that it is ready.
 func (k *Keeper) reopenReady(last service.Status) error {
 	if last.PID == 0 || last.Phase != service.PhaseStarting {
 		return nil
@@ -208,5 +208,5 @@ func (k *Keeper) reopenReady(last service.Status) error {
 	if child.Exhausted(err) {
 		return err
 	}
-	return nil // else it has been there already, and closed it
+	return nil // on any other error the service has used and closed the pipe already
 }

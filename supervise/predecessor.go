@@ -13,28 +13,29 @@ import (
 	"paperpath/service"
 )
 
-// predecessor is a supervisor that is no more. What it left running must not be
-// started beside itself, and nothing else must be taken for it.
+// predecessor is a supervisor that has ended. A service that it left running must
+// not be started again, and no other process must be taken for that service.
 //
-// Its last status names a process. Numbers are used again, so more is asked:
+// Its last status names a process. Numbers are used again, so more is required:
 //
 //	another boot               the process is a stranger
 //	this boot                  it is the service if it was forked when the status says
-//	boot not known (an earlier version, or a C supervise): as far as that goes,
-//	                           and it began, by the time of day, when the label says,
-//	                           or stands in the directory, or has the log pipe
+//	boot not known (an earlier version, or a C supervise): the same if the status
+//	                           has that time; and the process began, by the time of
+//	                           day, when the label says, or its current directory is
+//	                           the service's, or it has the log pipe
 //
-// A status can be somebody else's word, as supervise/ may have been given to a user
-// who is to control the service. Then it may name processes that this user could
-// signal himself, and no others (believed).
+// A status may have been written by another user, because supervise/ may have been
+// given to one who is to control the service. Such a status may name only processes
+// that this user could signal himself (believed).
 //
-// "No" means that the service does not run, and can be started. What cannot be
-// found out is an error, and not a no.
+// A result of false means that the service does not run and can be started. If that
+// cannot be found out, the result is an error.
 type predecessor struct {
 	dir   *service.Dir
 	last  service.Status
-	taken map[int]*Keeper // processes that this supervisor has already
-	logFD int             // which descriptor of the service is the log pipe, if it has one
+	taken map[int]*Keeper // processes that this supervisor keeps already
+	logFD int             // the service's descriptor for the log pipe, if it has one
 }
 
 var (
@@ -42,7 +43,7 @@ var (
 	errUnproven = errors.New("others can write supervise/status, and the process in it is not theirs")
 )
 
-// left reports whether the process pid, which the status names, is what the
+// left reports whether the process pid, which the status names, is the one that the
 // predecessor started.
 func (p *predecessor) left(pid int) (bool, error) {
 	if pid <= 1 || pid > math.MaxInt32 || pid == os.Getpid() || p.taken[pid] != nil || p.otherBoot() {
@@ -63,16 +64,16 @@ func (p *predecessor) left(pid int) (bool, error) {
 	return p.believed(pid)
 }
 
-// otherBoot reports whether the system was booted since.
+// otherBoot reports whether the system has been booted since the status was written.
 func (p *predecessor) otherBoot() bool {
 	return p.bootKnown() && p.last.Boot.ID != procfs.ThisBoot().ID
 }
 
 func (p *predecessor) bootKnown() bool { return p.last.Boot.ID != 0 && procfs.ThisBoot().ID != 0 }
 
-// unseen is for a number that a process has of which /proc says nothing. It may
-// have ended just now, or be another user's and hidden from us. Or there is no
-// /proc: then a status that cannot be older than the boot might tell of it.
+// unseen returns the error for a process that exists but is not in /proc. It may
+// have ended just now, or belong to another user and be hidden from us: no error. Or
+// there is no /proc: then it is an error, unless the status is older than the boot.
 func (p *predecessor) unseen() error {
 	_, err := procfs.Read(os.Getpid())
 	if !procfs.Gone(err) {
@@ -85,7 +86,7 @@ func (p *predecessor) unseen() error {
 	return errNoProc
 }
 
-// started reports whether the process began when the status says.
+// started reports whether the process began at the time in the status.
 func (p *predecessor) started(pid int, s procfs.Stat) bool {
 	if p.last.Forked != 0 && (p.bootKnown() || pid == p.last.PID) {
 		// The instant is the kernel's own. Earlier versions noted when they were
@@ -103,14 +104,14 @@ func (p *predecessor) started(pid int, s procfs.Stat) bool {
 	} else if !orphaned(s) {
 		return false
 	}
-	// The label is made just after the fork. A busy system makes it late; a
+	// The label is made just after the fork. On a busy system it is late; a
 	// correction of the clock moves it.
 	late := p.last.Stamp.Sub(beganToday(s))
 	return -2*time.Second <= late && late <= 30*time.Second || standsIn(p.dir, pid) || p.hasLogPipe(pid)
 }
 
-// trusted reports whether nobody but this process's user, or root, can have
-// written the status; and if so not, who.
+// trusted reports whether only this process's user, or root, can have written the
+// status. writer is the user who can have written it.
 func (p *predecessor) trusted() (ok bool, writer int, err error) {
 	writer, err = p.dir.Writer()
 	return err == nil && (writer == 0 || writer == os.Geteuid()), writer, err
@@ -134,7 +135,7 @@ func (p *predecessor) believed(pid int) (bool, error) {
 	return false, errUnproven
 }
 
-// beganToday is when a process began, by today's clock.
+// beganToday returns when a process began, by the present time of day.
 func beganToday(s procfs.Stat) time.Time { return time.Now().Add(s.Began - procfs.SinceBoot()) }
 
 // beganWithin reports whether a process was forked within d after the instant t
@@ -153,13 +154,13 @@ func standsIn(dir *service.Dir, pid int) bool {
 	return err == nil && d == dev && i == ino
 }
 
-// hasLogPipe reports whether a process has the log pipe where this service has it.
+// hasLogPipe reports whether a process has the log pipe as descriptor logFD.
 func (p *predecessor) hasLogPipe(pid int) bool {
 	inode, ok := procfs.Pipe(pid, p.logFD)
 	return ok && inode == p.last.LogPipe
 }
 
-// orphaned reports whether a process has been given to somebody who takes orphans.
+// orphaned reports whether the parent of a process is one that adopts orphans.
 func orphaned(s procfs.Stat) bool {
 	return s.Parent == 1 || s.Parent == os.Getpid() || isAncestor(s.Parent)
 }
@@ -188,20 +189,20 @@ func (p *predecessor) aboutToStart() bool {
 	return p.last.PID == 0 && p.last.Phase == service.PhaseStarting && !p.otherBoot()
 }
 
-// startWithin is the longest time between a supervisor's saying that it is about
-// to fork and the fork. Writing that to the disk may take a while.
+// startWithin is the longest time between the announcement of a fork and the fork.
+// Writing the announcement to the disk may take a while.
 const startWithin = time.Minute
 
 // findStarted looks for the process that was about to be started; 0 if there is
-// none. It began then, its parent is who adopts orphans, and it stands in the
-// directory of the service, or else has its end of the log pipe. If several are like
-// that, the first one started the others.
+// none. It is a process that began at that time, whose parent adopts orphans, and
+// whose current directory is the service's, or which has the service's end of the
+// log pipe. If there are several, the first one started the others.
 func (p *predecessor) findStarted() (found int, first procfs.Stat, err error) {
 	for range 5 {
 		if found, first, err = p.look(); found != 0 || err != nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond) // it may be just between fork and chdir
+		time.Sleep(10 * time.Millisecond) // the process may be between fork and chdir
 	}
 	return found, first, err
 }
@@ -210,7 +211,7 @@ func (p *predecessor) look() (found int, first procfs.Stat, err error) {
 	pids, err := procfs.Processes()
 	if err != nil {
 		if procfs.Gone(err) {
-			err = nil // without /proc nobody can be found
+			err = nil // without /proc nothing can be found
 		}
 		return 0, first, err
 	}
@@ -245,9 +246,9 @@ func (p *predecessor) look() (found int, first procfs.Stat, err error) {
 	return found, first, nil
 }
 
-// Orphan returns the process of a service that its supervisor, of which last is the
-// status, left behind, and that the next one will take over; 0 if there is none.
-// logFD is which descriptor of the service is the log pipe.
+// Orphan returns the process of a service that its supervisor left behind, and that
+// the next one will take over; 0 if there is none. last is that supervisor's status,
+// logFD the service's descriptor for the log pipe.
 func (h *Host) Orphan(dir *service.Dir, last service.Status, logFD int) (pid int, err error) {
 	p := predecessor{dir, last, h.children, logFD}
 	if p.aboutToStart() {
@@ -267,8 +268,8 @@ func (h *Host) Orphan(dir *service.Dir, last service.Status, logFD int) (pid int
 	return pid, err
 }
 
-// Orphaned reports whether a service has an Orphan, or lacks only what it takes to
-// find that out.
+// Orphaned reports whether a service has an Orphan, or cannot be examined only for
+// lack of descriptors or memory.
 func (h *Host) Orphaned(dir *service.Dir, last service.Status) bool {
 	pid, err := h.Orphan(dir, last, noLogFD)
 	return pid != 0 || child.Exhausted(err)

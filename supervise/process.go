@@ -26,7 +26,7 @@ func (p *process) signal(sig syscall.Signal) {
 		p.orphan.signal(sig)
 		return
 	}
-	unix.Kill(p.pid, sig) // not reaped yet, so the number is still its own
+	unix.Kill(p.pid, sig) // it has not been reaped, so the number is still its own
 }
 
 func (p *process) forget(h *Host) {
@@ -41,9 +41,9 @@ func (p *process) forget(h *Host) {
 	*p = process{}
 }
 
-// Start runs ./run with the environment of this process and, in its directory,
-// the descriptors 0 to 2. The limits that softlimit handed on stay in the
-// environment: they are not applied to the run script but to what it starts.
+// Start runs ./run in the service directory, with the environment of this process
+// and descriptors 0 to 2. Limits that softlimit passed on stay in the environment:
+// they are not applied to the run script but to the programs that it starts.
 func (k *Keeper) Start(r service.Rules) (int, error) {
 	files := []uintptr{uintptr(k.Stdin), uintptr(k.Stdout), 2}
 	vars := k.host.env.Vars
@@ -62,10 +62,10 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 			files = append(files, ^uintptr(0))
 		}
 		files[r.NotifyFD] = l.end.Fd()
-		// Only this end: what the service writes to blocks as any pipe does.
+		// Only this end: the service's end blocks, as programs expect of a pipe.
 		err = unix.SetNonblock(int(k.ready.Fd()), true)
 		if err == nil {
-			// Without the loop it would be starting for ever.
+			// Without it the service would remain in the phase starting.
 			err = k.host.loop.Add(k.ready, k.newline)
 		}
 		if err != nil {
@@ -87,18 +87,18 @@ func (k *Keeper) Start(r service.Rules) (int, error) {
 type launch struct {
 	files []uintptr
 	vars  proc.Vars
-	end   *sys.FD // the child's end of the pipe that it is to be ready by
+	end   *sys.FD // the child's end of the pipe of notification-fd
 
 	pid int
 	err error
 }
 
-// fork does what a thread of its own may do.
+// fork is the part of a start that may run in another thread.
 func (l *launch) fork(k *Keeper) {
 	l.pid, l.err = k.exec([]string{"./run"}, l.files, l.vars)
 }
 
-// started follows fork.
+// started is the part of a start that follows fork, in the loop.
 func (k *Keeper) started(l *launch) (int, error) {
 	if l.end != nil {
 		l.end.Close()
@@ -113,22 +113,22 @@ func (k *Keeper) started(l *launch) (int, error) {
 	case child.Exhausted(err):
 		err = k.forkFailed(err)
 	default:
-		// What the child says in the C program, in the same words.
+		// The message of the C program's child, in the same words.
 		k.host.voice.Say("fatal: " + strerr.Unable("start", k.Name+"/run", err).Error())
 	}
 	k.closeReady()
 	return 0, err
 }
 
-// forkFailed says that there is no process to be had, and returns errFork.
+// forkFailed warns that the system could not make a process, and returns errFork.
 func (k *Keeper) forkFailed(err error) error {
 	k.host.voice.Say("warning: unable to fork for " + strerr.Clean(k.Name) +
 		", sleeping 60 seconds: " + strerr.Text(err))
 	return errFork
 }
 
-// Finish runs ./finish as s6 does: with the exit code, 256 if there was none, the
-// signal, the name of the service and the number of the process.
+// Finish runs ./finish with the arguments that s6 passes: the exit code, or 256 if
+// there was none, the signal, the name of the service and the number of the process.
 func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	if exists, err := k.Dir.HasFinish(); err != nil || !exists {
 		return 0, err
@@ -149,14 +149,14 @@ func (k *Keeper) Finish(pid int, how service.Ending) (int, error) {
 	return finish, nil
 }
 
-// Late warns of a ./finish that is killed: what it was to do may not be done.
+// Late warns that ./finish is killed: its work may not be complete.
 func (k *Keeper) Late() {
 	k.host.warn(errors.New(strerr.Clean(k.Name) + "/finish takes too long: killing it"))
 }
 
-// exec starts a program in the service directory, whose name below /proc the
-// child goes to. The directory of this process is that of all its threads: only
-// where there is no /proc it goes there for a moment.
+// exec starts a program in the service directory, to which the child changes by its
+// name below /proc. All threads of this process share one current directory, so this
+// process changes to the service directory, for a moment, only if there is no /proc.
 func (k *Keeper) exec(argv []string, files []uintptr, vars proc.Vars) (int, error) {
 	attr := &syscall.ProcAttr{Env: vars, Files: files}
 	if k.host.threads {
@@ -172,14 +172,14 @@ func (k *Keeper) exec(argv []string, files []uintptr, vars proc.Vars) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	// It may have had to wait for other forks, or the system was suspended.
+	// The fork may have waited for others, or for the system to resume.
 	if s, err := procfs.Read(pid); err == nil {
 		k.forked = s.Began
 	}
 	return pid, nil
 }
 
-// Signal sends a signal to what runs.
+// Signal sends a signal to ./run, or to ./finish if that runs.
 func (k *Keeper) Signal(sig syscall.Signal) {
 	switch {
 	case k.run.pid != 0:
@@ -189,7 +189,7 @@ func (k *Keeper) Signal(sig syscall.Signal) {
 	}
 }
 
-// ended tells that a process of the service has ended.
+// ended is called when a process of the service has ended.
 func (k *Keeper) ended(pid int, how service.Ending) {
 	switch pid {
 	case k.run.pid:
@@ -203,8 +203,8 @@ func (k *Keeper) ended(pid int, how service.Ending) {
 	k.settle()
 }
 
-// orphanEnded is ended for a process that is no child. It may have become one
-// meanwhile (subreaper): then it is known how it ended.
+// orphanEnded is ended for an orphan. It may have become our child in the meantime
+// (subreaper): then reap knows how it ended.
 func (k *Keeper) orphanEnded(pid int) {
 	k.host.reap()
 	if pid == k.run.pid || pid == k.finish.pid {
@@ -212,7 +212,7 @@ func (k *Keeper) orphanEnded(pid int) {
 	}
 }
 
-// in names the service in an error that does not.
+// in adds the name of the service to an error.
 func in(name string, err error) error {
 	return errors.New(strerr.Clean(name) + ": " + strerr.Text(err))
 }

@@ -33,7 +33,8 @@ func supervise(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return strerr.Unable("chdir to", name, err)
 	}
-	// Who looks for the supervise of a directory finds one that stands in it.
+	// Make this the current directory: by that, others find the supervise of a
+	// service.
 	if err := os.Chdir(name); err != nil {
 		return strerr.Unable("chdir to", name, err)
 	}
@@ -43,8 +44,8 @@ func supervise(_ context.Context, env *proc.Env) error {
 	}
 	var k *Keeper
 	h, err := NewHost(env, beside{env.Vars, "/proc/self/fd/" + strconv.Itoa(int(parent.Fd()))}, siblingPoll,
-		// Dying would leave the service alone in the world.
-		// (Signals are heard in Turn, and k is there by then.)
+		// Dying would leave the service without a supervisor. (Turn calls this, so k
+		// is set by then.)
 		func(unix.Signal) { k.End("dx") },
 		unix.SIGTERM, unix.SIGINT)
 	if err != nil {
@@ -54,8 +55,8 @@ func supervise(_ context.Context, env *proc.Env) error {
 	if err != nil {
 		return err
 	}
-	// An hour, as the original has it: should anything be missed, it is not
-	// missed for ever.
+	// An hour, as in the original: if an event were missed, this would bound the
+	// delay.
 	for !k.Closed() {
 		h.Turn(time.Now().Add(time.Hour))
 		h.reap()
@@ -63,13 +64,14 @@ func supervise(_ context.Context, env *proc.Env) error {
 	return nil
 }
 
-// beside are the services in the directory that the name of this one is in.
+// beside gives access to the services in the directory that contains this one's
+// name. It implements Siblings.
 type beside struct {
 	vars proc.Vars
 	dir  string
 }
 
-// siblingPoll is how often a supervise that waits for others looks at them.
+// siblingPoll is how often a supervise looks at the services that it waits for.
 const siblingPoll = 200 * time.Millisecond
 
 func (b beside) open(name string) (*service.Dir, error) {

@@ -11,14 +11,15 @@ import (
 	"paperpath/internal/sys"
 )
 
-// DropWriter is standard error for a process that must never wait for its log: a
-// log that hangs must not hang the services. A message that cannot be written at
-// once is dropped; how many were is reported as soon as something can be.
+// DropWriter is standard error for a process that must never block on its log,
+// because a log that hangs must not hang the services. A message that cannot be
+// written at once is dropped; the number of dropped messages is reported as soon as
+// writing is possible again.
 type DropWriter struct {
 	proc.File
 
 	program string
-	out     proc.File // what is written to
+	out     proc.File // where messages are written
 
 	mu      sync.Mutex
 	dropped int
@@ -33,12 +34,12 @@ func NewDropWriter(f proc.File, program string) *DropWriter {
 	return w
 }
 
-// nonblocking opens the pipe or terminal that f is once more, without blocking.
+// nonblocking opens f again, without blocking, if it is a pipe or a terminal.
 //
-// A deadline for f itself leaves a gap: the services have f as their descriptor 2,
-// and may fill the pipe between the poll(2) that found room and the write(2). Nor
-// may f be made non-blocking, for they share that. Other kinds of files have no
-// such gap (a socket), or no readers that could be slow (a regular file).
+// A deadline for f itself is not enough: the services have f as their descriptor 2,
+// and may fill the pipe between the poll(2) that found room and the write(2). Nor can
+// f be made non-blocking, because they share that flag. Other files need none of
+// this: a socket has no such gap, a regular file no slow reader.
 func nonblocking(f proc.File) (*sys.FD, error) {
 	n, ok := proc.Descriptor(f)
 	if !ok {

@@ -12,14 +12,14 @@ import (
 	"paperpath/internal/fsys"
 )
 
-// Boot tells one run of the system from the others. The zero Boot is not known.
+// Boot identifies one run of the system. The zero Boot means that it is not known.
 type Boot struct {
-	// ID is the beginning of the kernel's boot_id: process numbers, inodes of
-	// pipes and times since the boot mean something as long as it is the same.
+	// ID is the beginning of the kernel's boot_id. Process numbers, inodes of pipes
+	// and times since the boot are comparable only if it is the same.
 	ID uint64
 
-	// Init is when process 1 began, since the system booted. A container has one
-	// of its own: it is another one after the container was started again.
+	// Init is when process 1 began, since the system booted. A container has a
+	// process 1 of its own, and a new one each time it is started.
 	Init time.Duration
 }
 
@@ -35,7 +35,7 @@ var ThisBoot = sync.OnceValue(func() (b Boot) {
 	return b
 })
 
-// parseBootID reads a UUID; 0 is none.
+// parseBootID reads the first 8 bytes of a UUID; 0 if it is not valid.
 func parseBootID(text string) uint64 {
 	id, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(text), "-", ""))
 	if err != nil || len(id) < 8 {
@@ -44,8 +44,8 @@ func parseBootID(text string) uint64 {
 	return binary.BigEndian.Uint64(id)
 }
 
-// SinceBoot returns the time since the system booted, suspended or not, on the
-// clock of Stat.Began.
+// SinceBoot returns the time since the system booted, including the time that it was
+// suspended: the clock of Stat.Began.
 func SinceBoot() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {

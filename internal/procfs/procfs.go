@@ -1,15 +1,15 @@
-// Package procfs reads what proc(5) tells of processes, and opens pipes of other
-// processes through it.
+// Package procfs reads the information about processes in proc(5), and opens the
+// pipes of other processes through it.
 //
 //	/proc/PID/stat        "PID (name) STATE PARENT … THREADS 0 START …", 22 fields and more
 //	/proc/PID/status      "Uid:\tREAL\tEFFECTIVE\tSAVED\t…", "Gid:\t…"
 //	/proc/PID/comm        the name and a newline
 //	/proc/PID/cwd         a link to the current directory
-//	/proc/PID/fd/N        a link to what is open as descriptor N: "pipe:[INODE]"
+//	/proc/PID/fd/N        a link to the file open as descriptor N: "pipe:[INODE]"
 //
-// All of it may change between two looks, and the links are followed with the
-// rights of who follows them: what a process without rights has open must never
-// be opened by that name (see OpenPipe).
+// All of it may change between two reads, and the links are followed with the
+// rights of the reader: a file of an unprivileged process must never be opened by
+// that name (see OpenPipe).
 package procfs
 
 import (
@@ -26,17 +26,17 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Stat is what /proc/PID/stat says of a process.
+// Stat is the part of /proc/PID/stat that we use.
 type Stat struct {
-	Zombie bool // all of it: of a process whose first thread has ended the others may go on
+	Zombie bool // all threads have ended (if only the first one has, others may go on)
 	Parent int
 	Began  time.Duration // since the system booted, to a hundredth of a second
 
 	headless bool // the first thread has ended, others have not (thread)
 }
 
-// Tick is the unit in which the kernel tells start times: USER_HZ is 100 on
-// every system that Go runs on.
+// Tick is the unit of start times in /proc: USER_HZ is 100 on every system that Go
+// runs on.
 const Tick = time.Second / 100
 
 var errFormat = errors.New("unknown format of /proc")
@@ -49,7 +49,7 @@ func read(pid int, name string) ([]byte, error) {
 	return fsys.ReadFile(fsys.OS{}, file(pid, name), maxFile)
 }
 
-// Read reads /proc/PID/stat; Gone tells whether the error means that there is no
+// Read reads /proc/PID/stat. Gone reports whether its error means that there is no
 // such process.
 func Read(pid int) (Stat, error) {
 	b, err := read(pid, "stat")
@@ -59,10 +59,10 @@ func Read(pid int) (Stat, error) {
 	return parseStat(b)
 }
 
-// thread returns the directory below /proc of a thread by which to look at what a
-// process has open. That is the process's own, which is its first thread's, but not
-// while another thread (in Go that is any) executes a program, nor if the first one
-// has ended: then that one has nothing any more.
+// thread returns the directory below /proc of a thread through which the open files
+// of a process can be seen. Normally that is the process's own directory, which is
+// its first thread's. But while another thread (in Go that can be any) executes a
+// program, and after the first thread has ended, the first thread has no files.
 func thread(pid int) string {
 	dir := file(pid, "")
 	if s, err := Read(pid); err != nil || !s.headless {
@@ -83,8 +83,8 @@ func thread(pid int) string {
 }
 
 // look calls do with a directory below /proc of the process, and again if the thread
-// that it was of may have ended meanwhile, or if the process's own user may see what
-// root may not.
+// it belongs to may have ended in the meantime, or if the process's own user may see
+// what root may not.
 func look(pid int, do func(dir string) error) (err error) {
 	for range 3 {
 		dir := thread(pid)
@@ -99,8 +99,8 @@ func look(pid int, do func(dir string) error) (err error) {
 	return err
 }
 
-// asOwner calls do with the file system rights of a process. What a process has
-// open is shown to its user, and to others only with CAP_SYS_PTRACE (ptrace(2),
+// asOwner calls do with the file system rights of a process. The open files of a
+// process are visible to its user, and to others only with CAP_SYS_PTRACE (ptrace(2),
 // PTRACE_MODE_READ_FSCREDS), which root lacks in most containers.
 func asOwner(pid int, do func() error) error {
 	b, err := read(pid, "status")
@@ -115,7 +115,7 @@ func asOwner(pid int, do func() error) error {
 	if err != nil {
 		return err
 	}
-	// These ids are the thread's, not the process's.
+	// These IDs are set for this thread only.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	unix.Setfsgid(gids.Effective)
@@ -125,12 +125,12 @@ func asOwner(pid int, do func() error) error {
 	return do()
 }
 
-// Gone reports whether err, of a look at a process, means that there is none with
-// that number, or none that this process may see.
+// Gone reports whether err, from reading about a process, means that there is no
+// process with that number, or none that this process may see.
 func Gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) }
 
-// parseStat reads the line of /proc/PID/stat. The name may hold anything,
-// parentheses too.
+// parseStat reads the line of /proc/PID/stat. The name may contain any characters,
+// even parentheses.
 func parseStat(b []byte) (s Stat, err error) {
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(fields) < 20 {
@@ -183,8 +183,8 @@ func parseIDs(b []byte, key string) (u IDs, err error) {
 	return IDs{}, errFormat
 }
 
-// Name returns the name of a process, which it may have given itself; "" if there
-// is none.
+// Name returns the name of a process, which it may have chosen itself; "" if there
+// is no such process.
 func Name(pid int) string {
 	b, err := read(pid, "comm")
 	if err != nil {
@@ -218,7 +218,7 @@ func Descriptors(pid int) (fds []int, err error) {
 	return fds, err
 }
 
-// errNoFiles is what look shows of a thread that has ended.
+// errNoFiles makes look try again when a thread without descriptors has ended.
 var errNoFiles = errors.New("no descriptors")
 
 func numbers(dir string) ([]int, error) {
@@ -235,8 +235,8 @@ func numbers(dir string) ([]int, error) {
 	return found, nil
 }
 
-// Descriptor returns what descriptor fd of a process leads to, and what
-// /proc/PID/fdinfo tells of it.
+// Descriptor returns device and inode of the file that is descriptor fd of a
+// process, and the contents of its file in /proc/PID/fdinfo.
 func Descriptor(pid, fd int) (dev, ino uint64, info []byte, err error) {
 	var st unix.Stat_t
 	if err := unix.Stat(file(pid, "fd/"+strconv.Itoa(fd)), &st); err != nil {
@@ -246,7 +246,7 @@ func Descriptor(pid, fd int) (dev, ino uint64, info []byte, err error) {
 	return uint64(st.Dev), st.Ino, info, err
 }
 
-// Pipe returns the inode of the pipe that descriptor fd of a process is.
+// Pipe returns the inode of the pipe that is descriptor fd of a process.
 func Pipe(pid, fd int) (inode uint64, ok bool) {
 	look(pid, func(dir string) error {
 		goal, err := os.Readlink(dir + "fd/" + strconv.Itoa(fd))
@@ -267,16 +267,16 @@ func parsePipe(goal string) (inode uint64, ok bool) {
 	return inode, err == nil
 }
 
-// ErrNotPipe is the error for a descriptor that is something else.
+// ErrNotPipe is the error for a descriptor that is not a pipe.
 var ErrNotPipe = errors.New("not a pipe")
 
-// OpenPipe gets hold of the pipe that descriptor fd of a process is, and returns
-// its inode. Reopen opens the ends of it.
+// OpenPipe returns an O_PATH descriptor for the pipe that is descriptor fd of a
+// process, and its inode. Reopen opens the ends of the pipe.
 //
-// The process can put another file in its place at any time, one that it may not
-// open itself, and what is opened by the name under /proc is opened with the
-// rights of this process. So the name is followed once, by an open(2) that opens
-// nothing (O_PATH); what came of it is looked at, and nobody can change that.
+// The process can replace its descriptor by another file at any time, even by one
+// that it may not open itself, and opening the name under /proc uses the rights of
+// this process. So the name is followed only once, by an open(2) that opens no file
+// (O_PATH), and the result, which nobody else can change, is examined.
 func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
 	err = look(pid, func(dir string) (err error) {
 		pipe, err = sys.Open(dir+"fd/"+strconv.Itoa(fd), unix.O_PATH, 0)
@@ -290,7 +290,7 @@ func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
 	if err = unix.Fstat(int(pipe.Fd()), &st); err == nil {
 		err = unix.Fstatfs(int(pipe.Fd()), &fs)
 	}
-	// A fifo in a file system is none that a supervisor made.
+	// A fifo with a name in a file system was not made by a supervisor.
 	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFIFO || fs.Type != unix.PIPEFS_MAGIC) {
 		err = ErrNotPipe
 	}
@@ -301,7 +301,7 @@ func OpenPipe(pid, fd int) (pipe *sys.FD, inode uint64, err error) {
 	return pipe, st.Ino, nil
 }
 
-// Reopen opens what an O_PATH descriptor of this process holds.
+// Reopen opens the file of an O_PATH descriptor of this process.
 func Reopen(held *sys.FD, flags int) (*sys.FD, error) {
 	return sys.Open("/proc/self/fd/"+strconv.Itoa(int(held.Fd())), flags, 0)
 }

@@ -1,16 +1,16 @@
-// Package watch tells at once that names in a directory came, went or were
+// Package watch reports at once when names in a directory are made, removed or
 // replaced. It is the only importer of github.com/fsnotify/fsnotify.
 //
 //	kernel ──inotify──> fsnotify ──> pending {directory, name} ──> Changes
 //	                                    └── one byte in a pipe ──> FD: readable
 //	      if reading fails: the end of the pipe ──> FD: readable for good, Ended
 //
-// What it tells is a reason to look, never the truth itself: several changes of
-// a name count as one, a name may be back by the time it is read about, and
-// what a kernel without room for it dropped is reported only as lost. So the
-// one who watches first asks for the watch, then looks, and looks again when
-// told to. Whoever cannot have a watch (no inotify, none of the user's instances
-// left) gets an error from New or Add and looks from time to time instead.
+// A report is a reason to look, not the truth itself: several changes of a name
+// count as one, a name may be back by the time the report is read, and events that
+// the kernel dropped for lack of room are reported only as lost. So a caller first
+// adds the watch, then looks, and looks again after each report. If there can be no
+// watch (no inotify, or no instance left for the user), New or Add returns an error,
+// and the caller looks from time to time instead.
 package watch
 
 import (
@@ -26,29 +26,29 @@ import (
 	"paperpath/internal/sys"
 )
 
-// Change is a name in a directory that came, went or now means another file.
+// Change is a name in a directory that was made, removed or replaced.
 type Change struct {
 	Dir  string // as it was given to Add
-	Name string // in it; "" if Dir itself was removed or renamed: to be watched further it is added again
+	Name string // in Dir; "" if Dir itself was removed or renamed, and must be added again to be watched
 }
 
-// maxPending bounds what is remembered between two calls of Changes. Whoever
-// makes more names than that is not worth remembering one by one.
+// maxPending bounds the number of changes between two calls of Changes. Beyond it
+// they are only reported as lost.
 const maxPending = 4096
 
-// Watcher watches directories. Its methods may be called by several goroutines,
-// but nobody reads FD: Changes empties it.
+// Watcher watches directories. Several goroutines may call its methods, but must not
+// read FD: Changes does that.
 type Watcher struct {
 	events  *fsnotify.Watcher
 	r, w    *sys.FD
 	stopped chan struct{} // closed when collect has returned
 
 	mu      sync.Mutex
-	dirs    map[string]string // what Add was given, by how events name it
+	dirs    map[string]string // the arguments of Add, by their names in events
 	pending map[Change]bool
 	lost    bool
 	told    bool // a byte is in the pipe
-	ended   bool // nothing comes any more
+	ended   bool // there will be no more events
 }
 
 // New returns a Watcher that watches nothing yet. The error is the kernel's:
@@ -67,7 +67,7 @@ func New() (*Watcher, error) {
 		events.Close()
 		return nil, err
 	}
-	unix.SetNonblock(int(r.Fd()), true) // Changes does not wait
+	unix.SetNonblock(int(r.Fd()), true) // Changes does not block
 	x := &Watcher{
 		events:  events,
 		r:       r,
@@ -80,9 +80,9 @@ func New() (*Watcher, error) {
 	return x, nil
 }
 
-// spare sees that there are descriptors for inotify and for the runtime's
-// poller, which fsnotify makes begin: without one the runtime would end the
-// process instead of returning an error.
+// spare checks that there are descriptors for inotify and for the runtime's poller,
+// which fsnotify causes to start: without one for the poller, the runtime would end
+// the process instead of returning an error.
 func spare() error {
 	for range 4 { // inotify, epoll, eventfd, and a pipe's end to be sure
 		fd, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -103,23 +103,23 @@ func cause(err error) error {
 	return err
 }
 
-// FD is readable when Changes has something to tell.
+// FD is readable when Changes has something to return.
 func (x *Watcher) FD() *sys.FD { return x.r }
 
-// Add begins to watch the directory dir. It is known by this name: a second
-// name for it (a link, "./" before it) is not told apart from the first. Changes
-// before Add returned may be missing, those afterwards are not.
+// Add starts watching the directory dir. Reports use this name: a second name of the
+// same directory (a link, "./" before it) is not told apart from the first. Changes
+// before Add returns may be missed, later ones are not.
 func (x *Watcher) Add(dir string) error {
 	if dir == "" {
 		return unix.ENOENT
 	}
-	// The slash makes what is no directory an error; fsnotify would watch a file.
+	// Because of the slash, a file is an error; fsnotify would watch it.
 	var st unix.Stat_t
 	if err := unix.Stat(dir+"/", &st); err != nil {
 		return err
 	}
-	// Known before the first event of it can come. The lock is not held over a
-	// call of fsnotify, which may be waiting for collect.
+	// Set before the first event can come. The lock must not be held while fsnotify
+	// is called, which may wait for collect.
 	clean := filepath.Clean(dir)
 	x.mu.Lock()
 	x.dirs[clean] = dir
@@ -133,7 +133,7 @@ func (x *Watcher) Add(dir string) error {
 	return nil
 }
 
-// Remove stops watching dir. Changes that were seen before may still be told.
+// Remove stops watching dir. Changes seen before may still be reported.
 func (x *Watcher) Remove(dir string) {
 	x.mu.Lock()
 	delete(x.dirs, filepath.Clean(dir))
@@ -141,9 +141,9 @@ func (x *Watcher) Remove(dir string) {
 	x.events.Remove(dir) // an error means that it is not watched
 }
 
-// Changes returns what changed since it was called last, in no order, and makes
-// FD unreadable. It does not wait. With lost true other changes were missed:
-// everything has to be looked at.
+// Changes returns the changes since the last call, in no order, and makes FD
+// unreadable. It does not block. If lost is true, other changes were missed, and the
+// caller must look at everything.
 func (x *Watcher) Changes() (changes []Change, lost bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -160,7 +160,7 @@ func (x *Watcher) Changes() (changes []Change, lost bool) {
 	return changes, lost
 }
 
-// Ended reports whether the watching has come to its end by itself: the kernel's
+// Ended reports whether the Watcher has stopped by itself, because the kernel's
 // events could not be read. FD stays readable. Another Watcher may do better.
 func (x *Watcher) Ended() bool {
 	x.mu.Lock()
@@ -168,7 +168,7 @@ func (x *Watcher) Ended() bool {
 	return x.ended
 }
 
-// Close ends the watching. Nothing of it is left when it returns.
+// Close stops the Watcher. When it returns, its goroutines and descriptors are gone.
 func (x *Watcher) Close() error {
 	err := x.events.Close()
 	<-x.stopped
@@ -178,7 +178,7 @@ func (x *Watcher) Close() error {
 	return err
 }
 
-// collect takes the events off fsnotify's hands until it is closed.
+// collect receives fsnotify's events until that is closed.
 func (x *Watcher) collect() {
 	defer x.end()
 	errs := x.events.Errors
@@ -188,7 +188,7 @@ func (x *Watcher) collect() {
 			if !ok {
 				return
 			}
-			// Writing, and changes of mode and time, replace nothing.
+			// Writes, and changes of mode and time, replace no name.
 			if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
 				x.changed(e.Name, !e.Has(fsnotify.Create))
 			}
@@ -199,21 +199,21 @@ func (x *Watcher) collect() {
 			}
 			x.miss()
 			if unreadable(err) {
-				x.events.Close() // fsnotify would go on trying
+				x.events.Close() // otherwise fsnotify would go on trying
 			}
 		}
 	}
 }
 
-// unreadable reports whether an error is of reading events, which does not get
-// better. Others are an overflow, or a watch that ended before it was removed.
+// unreadable reports whether an error comes from reading events, and is permanent.
+// Others are an overflow, or a watch that ended before it was removed.
 func unreadable(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path)
 }
 
-// changed notes an event. Its path is that of a watched directory with a slash
-// and a name behind it, or of a watched directory itself, or both.
+// changed records an event. Its path is that of a watched directory followed by a
+// slash and a name, or that of a watched directory itself, or both.
 func (x *Watcher) changed(path string, gone bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -244,7 +244,7 @@ func (x *Watcher) miss() {
 	x.tell()
 }
 
-// end closes the writing end, so that FD tells of it.
+// end closes the writing end, which makes FD readable for good.
 func (x *Watcher) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
