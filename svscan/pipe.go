@@ -117,17 +117,23 @@ func scarcity(err error) error {
 }
 
 // pipeOf opens the pipe with this inode in one of the processes; 0 is no process.
-// Any descriptor counts, because ./run may have moved the pipe.
+// Any descriptor counts, because ./run may have moved the pipe. It is an error if no
+// process that may be looked at has it, and another may not be looked at.
 func pipeOf(inode uint64, processes ...int) (from, to *sys.FD, err error) {
 	processes = slices.DeleteFunc(processes, func(pid int) bool { return pid == 0 })
 	if inode == 0 || len(processes) == 0 {
 		return nil, nil, nil
 	}
+	var hidden error
 	for range 3 {
+		hidden = nil
 		for _, pid := range processes {
 			fds, err := procfs.Descriptors(pid)
 			if scarcity(err) != nil {
 				return nil, nil, err
+			}
+			if err != nil && !procfs.Gone(err) {
+				hidden = err
 			}
 			for _, fd := range fds {
 				if found, ok := procfs.Pipe(pid, fd); ok && found == inode {
@@ -139,7 +145,7 @@ func pipeOf(inode uint64, processes ...int) (from, to *sys.FD, err error) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return nil, nil, nil
+	return nil, nil, hidden
 }
 
 // pipeOfSupervise opens the pipe that is descriptor fd of the supervise of dir.

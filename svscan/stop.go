@@ -16,6 +16,7 @@ import (
 const (
 	stopInterval = 100 * time.Millisecond // between two looks at things that cause no event
 	logGrace     = 5 * time.Second        // how long a log pipe stays empty before the logger is told to end
+	writerGrace  = 30 * time.Second       // for the logger to read while others than the service write to the pipe
 	killGrace    = 5 * time.Second        // for another supervise to kill its service
 )
 
@@ -176,6 +177,10 @@ func (v *entry) logOrders(s *scanner, now time.Time) string {
 	case g.killAfter > 0 && now.Sub(g.since) >= g.killAfter:
 		return endKilled
 	}
+	// The service has ended. A process that it left behind may write for ever.
+	if now.Sub(g.since) >= writerGrace && v.writable() {
+		return end
+	}
 	if status.PID != 0 && v.unread() {
 		v.empty = time.Time{}
 		return drainOrders
@@ -196,6 +201,16 @@ func (v *entry) unread() bool {
 	}
 	n, err := unix.IoctlGetInt(int(v.from.Fd()), unix.TIOCINQ)
 	return err == nil && n > 0
+}
+
+// writable reports whether a process has the writing end of the log pipe.
+func (v *entry) writable() bool {
+	if v.from == nil {
+		return false
+	}
+	poll := []unix.PollFd{{Fd: int32(v.from.Fd()), Events: unix.POLLIN}}
+	_, err := unix.Poll(poll, 0)
+	return err == nil && poll[0].Revents&unix.POLLHUP == 0
 }
 
 // openAll opens the service directory, and the log pipe.

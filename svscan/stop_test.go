@@ -38,7 +38,6 @@ func TestLogOrders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer from.Close()
-	defer to.Close()
 	s := &scanner{stopping: 1}
 	v := &entry{from: from, log: guard{name: "s/log", dir: dir}}
 	start := time.Now()
@@ -57,18 +56,22 @@ func TestLogOrders(t *testing.T) {
 	is(service.Status{PID: 1, Want: service.Up})
 	to.Write([]byte("line\n"))
 	after("at first", 0, drainOrders)
-	after("it is slow", time.Hour, drainOrders)
 	from.Read(make([]byte, 100))
-	after("it has read all", time.Hour, drainOrders)
-	after("a bit later", time.Hour+logGrace-1, drainOrders)
+	after("it has read all", time.Second, drainOrders)
+	after("a bit later", time.Second+logGrace-1, drainOrders)
 	to.Write([]byte("line\n"))
-	after("somebody has written", time.Hour+logGrace, drainOrders)
+	after("somebody has written", time.Second+logGrace, drainOrders)
 	from.Read(make([]byte, 100))
-	after("that is read", 2*time.Hour, drainOrders)
-	after("a bit later again", 2*time.Hour+logGrace-1, drainOrders)
-	after("nobody writes, the end does not come", 2*time.Hour+logGrace, end)
+	after("that is read", 10*time.Second, drainOrders)
+	after("a bit later again", 10*time.Second+logGrace-1, drainOrders)
+	after("nobody writes, the end does not come", 10*time.Second+logGrace, end)
 
 	to.Write([]byte("line\n"))
+	after("somebody writes again and again", writerGrace-1, drainOrders)
+	after("and does not stop", writerGrace, end)
+	to.Close()
+	after("nobody can write, the logger is slow", time.Hour, drainOrders)
+
 	v.empty = time.Time{}
 	is(service.Status{Want: service.Up})
 	after("it does not run", 3*time.Hour, drainOrders)

@@ -196,11 +196,14 @@ func TestStop(t *testing.T) {
 	x.write("bare/run", "#!/bin/sh\nexec sleep 1000\n")
 	x.write("broken/run", "#!/none\n")
 	x.write("late/log/run", "#!/bin/sh\nsleep 1\nexec cat >>out\n")
-	x.write("late/run", "#!/bin/sh\necho one\ntrap 'echo last; exit' TERM\nwhile :; do sleep 1; done\n")
+	x.write("late/run", "#!/bin/sh\ntrap 'echo last; exit' TERM\necho one\n: >said\nwhile :; do sleep 1; done\n")
 	x.start()
-	s, late := x.dirOf("s"), x.dirOf("late")
+	s := x.dirOf("s")
 	x.until("a line in the log", func() bool { return x.read("s/log/out") == "line\n" })
-	x.until("late is up", func() bool { return pid(late) != 0 })
+	x.until("late has said something", func() bool {
+		_, err := os.Stat(filepath.Join(x.dir, "late/said"))
+		return err == nil
+	})
 	x.stop()
 	// What a service said at the end is in its log.
 	if got := x.read("late/log/out"); got != "one\nlast\n" {
