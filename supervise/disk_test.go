@@ -13,8 +13,8 @@ import (
 	"paperpath/test/bin"
 )
 
-// diskTest is run with a file system of its own that has room for a few pages. It
-// prints what went wrong, if anything.
+// diskTest runs with a file system of its own that has room for a few pages. It
+// prints errors.
 const diskTest = `
 mount --make-rprivate / 2>/dev/null
 mount -t tmpfs -o size=64k none "$1" 2>/dev/null || exit 77
@@ -65,8 +65,8 @@ test $? = 111 || echo 'on a read-only file system it ended with another status t
 grep -q '^supervise: fatal: unable to .*: read-only file system$' "$said" || echo 'it does not say why'
 `
 
-// V-05: a full disk neither ends the supervision nor makes it forget what it could
-// not write.
+// V-05: a full disk does not end the supervision, and a status that could not be
+// written is written later.
 func TestDiskFull(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
 	cmd := exec.Command("/bin/sh", "-c", diskTest, "sh", t.TempDir(), said)

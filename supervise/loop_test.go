@@ -11,8 +11,8 @@ import (
 	"paperpath/service"
 )
 
-// A handler closes a descriptor that has an event in the same turn, and its
-// number becomes another file's: the event is not taken for one of that file.
+// A handler closes a descriptor that has an event in the same turn, and the number
+// comes to mean another file: the event is not delivered to that file's handler.
 func TestLoopReusedNumber(t *testing.T) {
 	l, err := newLoop()
 	if err != nil {
@@ -51,8 +51,8 @@ func TestLoopReusedNumber(t *testing.T) {
 	}
 }
 
-// V-06: other processes read the same fifo, and the pipe of notification-fd. What
-// they have read before the handler comes to it does not block the loop.
+// V-06: other processes read the same fifo, and the pipe of notification-fd. The
+// loop does not block if they have read everything before the handler does.
 func TestStolenBytes(t *testing.T) {
 	h, err := NewHost(&proc.Env{Vars: proc.Vars{"PATH=/usr/bin:/bin"}}, nil, time.Hour, func(unix.Signal) {})
 	if err != nil {

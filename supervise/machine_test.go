@@ -10,7 +10,7 @@ import (
 	"paperpath/service"
 )
 
-// testWorld writes down what the machine does.
+// testWorld records the decisions of the machine.
 type testWorld struct {
 	now  time.Time
 	pid  int
@@ -53,7 +53,7 @@ func (w *testWorld) Signal(sig syscall.Signal) { w.did = append(w.did, sig.Strin
 
 func (w *testWorld) Announce(s service.Status) { w.last = s }
 
-// state says what svstat would see.
+// state returns the state as svstat would see it.
 func (w *testWorld) state(s *machine) string {
 	text := "down"
 	if w.last.PID != 0 {
@@ -175,10 +175,10 @@ func TestService(t *testing.T) {
 	}
 }
 
-// What the files in the service directory ask for. In the events, "!" is the
-// end of what runs with status 0, "#" with 100, "$" by a signal, "%" with 125;
-// "R" says that the service is ready, "B" and "G" block and free its start, "+" is a
-// second and "T" ten.
+// The effects of the files in the service directory. In the events, "!" is the end
+// of the running process with status 0, "#" with 100, "$" by a signal, "%" with 125;
+// "R" announces that the service is ready, "B" and "G" block and free its start, "+"
+// is a second and "T" ten.
 func TestServiceWithRules(t *testing.T) {
 	rules := func(change func(*service.Rules)) service.Rules {
 		r := service.DefaultRules
@@ -323,7 +323,7 @@ func TestServiceWithRules(t *testing.T) {
 	}
 }
 
-// Restarts are those that nobody ordered; the due time is told.
+// Restarts counts the starts that were not ordered; Due is in the status.
 func TestTold(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	s := newMachine(w, true)
@@ -346,7 +346,7 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// The stamp changes when the process does, and then only.
+// The stamp changes when the process does, and only then.
 func TestStamp(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	s := newMachine(w, true)
@@ -364,7 +364,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// What a predecessor said holds on, and its process counts as the service's.
+// The status of a predecessor remains valid, and its process counts as the service's.
 func TestAdopt(t *testing.T) {
 	w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
 	last := service.Status{Stamp: time.Unix(9e8, 7), PID: 4711, Paused: true, Want: 0}
@@ -382,7 +382,7 @@ func TestAdopt(t *testing.T) {
 }
 
 // A predecessor that was told to exit would not have started the service again:
-// whether it is started is for the directory to say, as if nothing had run.
+// whether it is started depends on the directory, as if nothing had run.
 func TestAdoptAtTheEnd(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		w := &testWorld{now: time.Unix(1e9, 0), rules: service.DefaultRules}
@@ -399,7 +399,7 @@ func TestAdoptAtTheEnd(t *testing.T) {
 	}
 }
 
-// What a predecessor was about when it was killed. "+" and "m" as in TestService.
+// The state in which a predecessor was killed. "+" and "m" as in TestService.
 func TestResume(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	failed := service.Ending{Known: true, Code: 100}
@@ -463,9 +463,9 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// Whatever is ordered and happens, whatever the directory asks for: one start a
-// second at the most, none while run or finish is there or others are waited
-// for, and signals go to a process only.
+// Whatever the orders, the events and the files in the directory: there is at most
+// one start a second, none while run or finish runs or others are waited for, and
+// signals are sent only to a process that exists.
 func FuzzService(f *testing.F) {
 	f.Add("u!d+ox!u", byte(0))
 	f.Add("!!!!+++xo", byte(1))

@@ -18,7 +18,7 @@ import (
 	"paperpath/service"
 )
 
-// scene is a service directory and processes of which a status may tell.
+// scene is a service directory and processes that a status may name.
 type scene struct {
 	t    *testing.T
 	path string
@@ -59,7 +59,7 @@ func (x *scene) child(dir string, user uint32) (pid int, began time.Duration) {
 	return c.Process.Pid, s.Began
 }
 
-// write makes last the status that is there.
+// write writes last as the status.
 func (x *scene) write(last service.Status) {
 	x.t.Helper()
 	os.Mkdir(x.path+"/supervise", 0o700)
@@ -79,7 +79,7 @@ func (x *scene) adopt(last service.Status) (bool, error) {
 	return adopted, err
 }
 
-// Which process is taken for the service, of those that a status names.
+// Which processes that a status names are taken for the service.
 func TestWhoIsTheService(t *testing.T) {
 	x := newScene(t)
 	here, began := x.child(x.path, 0)
@@ -172,7 +172,7 @@ func TestWhoIsTheService(t *testing.T) {
 	}
 }
 
-// The instant of the fork is told as the kernel has it, of finish, too.
+// The time of the fork in the status is the kernel's, for finish, too.
 func TestForked(t *testing.T) {
 	x := started(t, map[string]string{"run": "#!/bin/sh\nexec sleep 1000\n", "finish": "#!/bin/sh\nexec sleep 1000\n", "timeout-finish": "0"})
 	check := func(pid func() int) {
@@ -196,7 +196,8 @@ func TestForked(t *testing.T) {
 	x.until("down", func() bool { return x.status().Phase == service.PhaseDown })
 }
 
-// Who wrote a status may name processes with it that he could signal himself.
+// A user who writes a status may name in it only processes that he could signal
+// himself.
 func TestWhoMayName(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -247,7 +248,7 @@ func TestWhoMayName(t *testing.T) {
 	}
 }
 
-// Where there are no pidfds the process is looked at each second.
+// Where there are no pidfds, the process is checked each second.
 func TestWithoutPidfd(t *testing.T) {
 	for _, errno := range []error{unix.ENOSYS, unix.EPERM} {
 		pidfdOpen = func(int, int) (int, error) { return -1, errno }
@@ -290,7 +291,7 @@ func TestWithoutPidfd(t *testing.T) {
 	}
 }
 
-// What cannot be found out is not taken for a no.
+// If it cannot be found out whether a process runs, that is an error.
 func TestUnknown(t *testing.T) {
 	for _, errno := range []error{unix.ENFILE, unix.EMFILE, unix.ENOMEM} {
 		pidfdOpen = func(int, int) (int, error) { return -1, errno }
@@ -320,7 +321,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// Nor is a status that cannot be read.
+// So it is if a status cannot be read.
 func TestUnreadableStatus(t *testing.T) {
 	x := newScene(t)
 	pid, began := x.child("/", 0)
@@ -354,8 +355,8 @@ func TestUnreadableStatus(t *testing.T) {
 	}
 }
 
-// A service that cannot be made known is tried again and again: that must not use
-// up descriptors.
+// If a service cannot be made to look supervised, supervise tries again and again:
+// that must not use up descriptors.
 func TestFailedStartLeavesNothing(t *testing.T) {
 	x := newScene(t)
 	os.WriteFile(x.path+"/run", []byte("#!/bin/sh\n"), 0o755)
@@ -379,8 +380,8 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	}
 }
 
-// Somebody who asks for the lock, for an instant, does not keep supervise from
-// beginning.
+// A process that tests the lock, for an instant, does not keep supervise from
+// starting.
 func TestLockAskedFor(t *testing.T) {
 	x := newScene(t)
 	os.WriteFile(x.path+"/down", nil, 0o644)
@@ -400,7 +401,7 @@ func TestLockAskedFor(t *testing.T) {
 	k.close()
 }
 
-// What is opened in an adopted service is the pipe that it was given, or nothing.
+// Of an adopted service only the pipe that it was given is opened, or nothing.
 func TestReopenReady(t *testing.T) {
 	x := newScene(t)
 	os.WriteFile(x.path+"/notification-fd", []byte("3\n"), 0o644)

@@ -16,8 +16,8 @@ import (
 	"paperpath/test/bin"
 )
 
-// asService makes the test binary a service that says with sd_notify's protocol
-// what the variable holds, and then sleeps.
+// asService makes the test binary a service that sends the value of the variable by
+// sd_notify's protocol, and then sleeps.
 const asService = "PAPERPATH_TEST_NOTIFY"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func notify(address, text string) error {
 	return err
 }
 
-// started starts a service of which the directory has some files.
+// started starts a service with these files in its directory.
 func started(t *testing.T, files map[string]string) *running {
 	t.Helper()
 	return startIn(t, serviceDir(t, files))
@@ -87,7 +87,8 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// A finish that does not end is killed; one that exits 125 means it.
+// A finish that does not end is killed; after one that exits 125 the service has
+// failed.
 func TestFinishTakesLong(t *testing.T) {
 	x := started(t, map[string]string{
 		"run":            "#!/bin/sh\nexit 0\n",
@@ -175,7 +176,7 @@ func TestNotificationSocket(t *testing.T) {
 	exec.Command("sh", "-c", "kill -9 $(cat /proc/"+strconv.Itoa(x.status().PID)+"/task/*/children)").Run()
 }
 
-// What systemd-notify said counts although it has ended before it is heard.
+// A message of systemd-notify counts even if that has ended before it is read.
 func TestNotificationByAProcessThatIsGone(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -209,8 +210,8 @@ func TestDownSignalAndTimeoutKill(t *testing.T) {
 	}
 }
 
-// What was ordered holds on when supervise is killed; an end that was asked for, or
-// another boot, is a new beginning.
+// Orders remain valid when supervise is killed, but not after an order to exit, or
+// after another boot.
 func TestOrdersOutliveSupervise(t *testing.T) {
 	x := started(t, map[string]string{"run": "#!/bin/sh\necho x >>starts\nexec sleep 1000\n"})
 	x.until("up", func() bool { return x.read("starts") == "x\n" })
@@ -265,7 +266,7 @@ func TestOrdersOutliveSupervise(t *testing.T) {
 	}
 }
 
-// What has failed stays so.
+// A service that has failed stays failed.
 func TestFailureOutlivesSupervise(t *testing.T) {
 	x := started(t, map[string]string{"run": "#!/bin/sh\necho x >>starts\nexit 100\n", "permafail": ""})
 	x.until("failed", func() bool { return x.status().Phase == service.PhaseFailed })
@@ -277,7 +278,7 @@ func TestFailureOutlivesSupervise(t *testing.T) {
 	}
 }
 
-// A service that waits for one that nobody supervises says so.
+// There is a warning if a service waits for one that is not supervised.
 func TestAfterNobody(t *testing.T) {
 	x := started(t, map[string]string{"run": "#!/bin/sh\nexec sleep 1000\n", "after": "databas\n"})
 	x.until("waiting", func() bool { return x.status().Phase == service.PhaseWaiting })
@@ -286,7 +287,7 @@ func TestAfterNobody(t *testing.T) {
 	})
 }
 
-// A supervise of its own waits for those beside it.
+// A separate supervise waits for services in the same directory.
 func TestAfter(t *testing.T) {
 	base := t.TempDir()
 	for name, text := range map[string]string{

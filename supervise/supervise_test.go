@@ -103,7 +103,7 @@ func (x *running) order(letters string) {
 	}
 }
 
-// Dying would leave the service alone.
+// TERM ends the service, too: dying would leave it without a supervisor.
 func TestTerm(t *testing.T) {
 	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
 	x.until("up", func() bool { return x.status().PID != 0 })
@@ -117,7 +117,7 @@ func TestTerm(t *testing.T) {
 	}
 }
 
-// Once supervise is told to end, nobody who writes to the fifo keeps it.
+// Once supervise is told to end, no orders in the fifo prevent that.
 func TestOrdersAtTheEnd(t *testing.T) {
 	for order, when := range map[string]service.Phase{"p": service.PhaseStopping, "u": service.PhaseFinishing, "o": service.PhaseFinishing} {
 		x := started(t, map[string]string{
@@ -133,8 +133,8 @@ func TestOrdersAtTheEnd(t *testing.T) {
 	}
 }
 
-// What the service gets: descriptors 0 to 2 and default signals, whatever
-// supervise has; nothing of what supervise itself was given beside that.
+// The service gets descriptors 0 to 2 and default signals, whatever those of
+// supervise are, and no other descriptor that supervise inherited.
 func TestServiceInherits(t *testing.T) {
 	extra, err := os.Open("/")
 	if err != nil {
@@ -196,7 +196,7 @@ func TestReaderGone(t *testing.T) {
 	x.end()
 }
 
-// V-06: a flood of what is no order, then one that is.
+// V-06: a flood of bytes that are no orders, then an order.
 func TestFlood(t *testing.T) {
 	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
 	x.until("up", func() bool { return x.status().PID != 0 })
@@ -209,7 +209,7 @@ func TestFlood(t *testing.T) {
 	x.end()
 }
 
-// V-16: whoever sends what, the last order counts.
+// V-16: whoever sends orders, the last one counts.
 func TestManyOrders(t *testing.T) {
 	x := start(t, "#!/bin/sh\nexec sleep 1000\n")
 	var senders sync.WaitGroup
@@ -229,8 +229,8 @@ func TestManyOrders(t *testing.T) {
 	x.end()
 }
 
-// V-01: a service that ends at once is started once a second, and said to be
-// down in between.
+// V-01: a service that ends at once is started once a second, and its status is down
+// in between.
 func TestQuickExit(t *testing.T) {
 	x := start(t, "#!/bin/sh\necho x >>starts\n")
 	began := time.Now()
@@ -244,7 +244,8 @@ func TestQuickExit(t *testing.T) {
 	x.end()
 }
 
-// No run, no execute permission, a directory: said every time, and tried again.
+// No run, no execute permission, a directory: there is a message and another attempt
+// every time.
 func TestBadRun(t *testing.T) {
 	x := start(t, "")
 	os.Chmod(x.path+"/run", 0o644)

@@ -49,8 +49,8 @@ func TestDropWriter(t *testing.T) {
 	}
 }
 
-// Services that fill the pipe between the look whether there is room and the
-// write do not make it block; and they themselves go on blocking when it is full.
+// Services that fill the pipe between the check for room and the write do not make
+// the write block; and their own writes still block when it is full.
 func TestDropWriterNeverBlocks(t *testing.T) {
 	r, w := pipe(t)
 	d := NewDropWriter(w, "supervise")
@@ -65,7 +65,7 @@ func TestDropWriterNeverBlocks(t *testing.T) {
 	}
 }
 
-// A file is written to by way of the descriptor that is shared: its offset is, too.
+// A file is written through the shared descriptor, because the offset is shared, too.
 func TestDropWriterToFile(t *testing.T) {
 	name := t.TempDir() + "/log"
 	fd, err := sys.Open(name, unix.O_WRONLY|unix.O_CREAT, 0o600)

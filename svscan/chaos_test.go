@@ -32,11 +32,11 @@ while :; do
 done 2>/dev/null
 `
 
-// A logger that takes line by line, so that killing it loses one at the most.
+// A logger that reads line by line, so that killing it loses one line at most.
 const lineLogger = single + "while read -r line; do echo $line >>out; done\n"
 
-// R11, V-04: whoever is killed, and when: no service runs twice, and no line of
-// theirs is lost, or logged twice.
+// R11, V-04: whatever is killed, and whenever: no service runs twice, and no line of
+// a service is lost, or logged twice.
 func TestChaos(t *testing.T) {
 	d := 3 * time.Second
 	if s := os.Getenv("CHAOS"); s != "" { // for a longer look

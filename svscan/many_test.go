@@ -86,8 +86,8 @@ func TestNoDescriptors(t *testing.T) {
 	x.stop()
 }
 
-// V-06: somebody who writes orders without end does not keep others from being
-// heard.
+// V-06: a process that never stops writing orders to one service does not keep
+// orders to others from being obeyed.
 func TestFlood(t *testing.T) {
 	x := services(t)
 	x.write("u/run", "#!/bin/sh\nexec sleep 1000\n")
@@ -117,8 +117,8 @@ func TestFlood(t *testing.T) {
 	<-done
 }
 
-// V-08: a directory goes away under a service; names lead nowhere, in circles, to
-// files; run is none. The others go on, and everything ends.
+// V-08: a service's directory is removed; links are dangling, circular, or lead to
+// files; run is not a program. The others go on, and everything ends.
 func TestHostileDirectories(t *testing.T) {
 	x := services(t)
 	x.write("gone/run", "#!/bin/sh\nexec sleep 1000\n")
@@ -179,7 +179,7 @@ func TestElsewhere(t *testing.T) {
 	x.stop()
 }
 
-// Nobody reads what svscan says: the services do not notice.
+// Nothing reads svscan's messages: the services do not notice.
 func TestNobodyListens(t *testing.T) {
 	x := services(t)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -15,19 +15,19 @@ func (x *tree) saidText() string {
 	return string(b)
 }
 
-// phase is where a service is.
+// phase returns the phase of a service.
 func phase(d *service.Dir) service.Phase {
 	s, _ := d.Status()
 	return s.Phase
 }
 
-// noting is a service that writes into "order" when it begins and ends.
+// noting makes a service that writes to "order" when it begins and ends.
 func noting(name, ready string) string {
 	return "#!/bin/sh\necho +" + name + " >>../order\n" +
 		"trap 'echo -" + name + " >>../order; exit' TERM\n" + ready + "\nwhile :; do sleep 0.1; done\n"
 }
 
-// Services begin when those are up that they come after, and end before those.
+// Services begin when the services that they come after are up, and end before them.
 func TestOrder(t *testing.T) {
 	x := services(t)
 	os.RemoveAll(filepath.Join(x.dir, "s"))
@@ -52,7 +52,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Services that wait for each other are told of, and start and end all the same.
+// Services that wait for each other are reported, and start and end all the same.
 func TestCircle(t *testing.T) {
 	x := services(t)
 	os.RemoveAll(filepath.Join(x.dir, "s"))
@@ -74,8 +74,8 @@ func TestCircle(t *testing.T) {
 	}
 }
 
-// What does not listen is killed when its directory says so, and what says
-// nothing when svscan is told again; its logger still reads to the end.
+// A service that ignores TERM is killed when its timeout-kill says so, or if it has
+// none, at the second signal; its logger still reads to the end.
 func TestStopKills(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\ntrap '' TERM\necho $$ >>pids\necho line\nwhile :; do sleep 0.1; done\n")

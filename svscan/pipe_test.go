@@ -17,8 +17,8 @@ import (
 	"paperpath/supervise"
 )
 
-// impostor starts a process that is called supervise and stands in the directory
-// of s, with a pipe as its output.
+// impostor starts a process that is called supervise, in the directory of s, with
+// a pipe as its output.
 func (x *tree) impostor(user *syscall.Credential, extra ...*os.File) {
 	x.t.Helper()
 	file := filepath.Join(x.dir, "supervise")
@@ -78,7 +78,8 @@ func host(t *testing.T) *supervise.Host {
 	return h
 }
 
-// A supervise that is gone left the number of a process that is now another's.
+// A supervise that has gone left a process number that now belongs to another
+// process.
 func TestGoneWithStaleNumber(t *testing.T) {
 	x := services(t)
 	parent := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
@@ -170,8 +171,8 @@ func TestInheritedPipe(t *testing.T) {
 	}
 }
 
-// The logger's status is of a generation that is no more, and the number of its
-// pipe happens to be the larger one.
+// The logger's status is out of date, and the number of the pipe in it happens to
+// be the larger one.
 func TestPipeOfTheLivingGeneration(t *testing.T) {
 	for _, stale := range []uint64{1, 1 << 62} {
 		x := services(t)
@@ -220,7 +221,8 @@ func TestPipeOfTheLivingGeneration(t *testing.T) {
 	}
 }
 
-// A pipe is taken from the service itself only: of this boot, and by whose word?
+// A pipe is taken only from the service's own process: the status must be of this
+// boot, and of a user who may be believed.
 func TestPipeOfAnotherProcess(t *testing.T) {
 	boot := procfs.ThisBoot()
 	for _, c := range []struct {

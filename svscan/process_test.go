@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Services get descriptors 0 to 2: neither what svscan was given by its caller
-// nor what it opened itself.
+// Services get descriptors 0 to 2, and none of the others that svscan inherited or
+// opened.
 func TestServiceInherits(t *testing.T) {
 	x := services(t)
 	const tell = "#!/bin/sh\nls /proc/$$/fd >seen\nmv seen saw\n"
@@ -61,8 +61,8 @@ func TestReaderGone(t *testing.T) {
 	w.Close()
 }
 
-// What a service leaves behind becomes svscan's child, as it would be that of
-// process 1, and is reaped.
+// A process that a service leaves behind becomes svscan's child, as it would become
+// that of process 1, and is reaped.
 func TestSubreaper(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\necho $$ >>pids\n"+

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A service that is made in place, piece by piece, gets its logger, and nothing
-// is said of a run that is not there yet.
+// A service that is made in place, piece by piece, gets its logger, and there is no
+// message about a run that does not exist yet.
 func TestMadeInPlace(t *testing.T) {
 	x := services(t)
 	x.start()
@@ -101,8 +101,8 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// A directory that is removed while its service is down, or cannot be started, is
-// let go: no complaint a second, no descriptors.
+// If a directory is removed while its service is down, or cannot be started, the
+// service is forgotten: no message every second, no descriptors.
 func TestRemovedDirectory(t *testing.T) {
 	x := services(t)
 	x.write("gone/run", "#!/bin/sh\nexit 1\n")

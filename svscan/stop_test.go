@@ -16,8 +16,8 @@ import (
 	"paperpath/service"
 )
 
-// A logger that is given up when it has been idle for logGrace, never while there is
-// something for it to read, and killed when its directory says so.
+// A logger is told to end when its pipe has been empty for logGrace, never while
+// there is something to read, and is killed when its timeout-kill says so.
 func TestLogOrders(t *testing.T) {
 	x := services(t)
 	dir := x.dirOf("s/log")
@@ -94,7 +94,7 @@ func TestLogOrders(t *testing.T) {
 	after("it is down and to be so", 6*time.Hour, end)
 }
 
-// What a logger has not read yet when its service ends it may take its time for.
+// A logger may take its time for what it has not read when its service ends.
 func TestSlowLogger(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\ntrap 'echo last; exit' TERM\nfor i in 1 2 3 4 5 6 7; do echo $i; done\necho up >up\nwhile :; do sleep 0.1; done\n")
@@ -121,8 +121,8 @@ func TestSlowLogger(t *testing.T) {
 	}
 }
 
-// At the end what comes after a logger, a logger that comes after something, and
-// what comes after a second name have their turn as they should.
+// At the end the order is right for a service that comes after a logger, for a logger
+// that comes after a service, and for one that comes after a second name.
 func TestOrderOfLoggers(t *testing.T) {
 	x := services(t)
 	os.RemoveAll(filepath.Join(x.dir, "s"))
@@ -160,7 +160,7 @@ func TestOrderOfLoggers(t *testing.T) {
 	}
 }
 
-// Loggers that wait for each other in a circle end after their services.
+// Loggers that wait for each other in a cycle end after their services.
 func TestCircleOfLoggers(t *testing.T) {
 	x := services(t)
 	x.write("u/run", "#!/bin/sh\nexec sleep 1000\n")
@@ -177,8 +177,8 @@ func TestCircleOfLoggers(t *testing.T) {
 	}
 }
 
-// An svscan that has hardly begun to take over what another one left, and is told
-// to end, leaves nothing.
+// An svscan that is told to end when it has hardly begun to take over another one's
+// services leaves none of them running.
 func TestStopWhileTakingOver(t *testing.T) {
 	const n = batch + 60
 	x := services(t)
@@ -202,7 +202,7 @@ func TestStopWhileTakingOver(t *testing.T) {
 	}
 }
 
-// A service that cannot be taken over, because its files cannot be had, is stopped
+// A service that cannot be taken over, because its files cannot be opened, is stopped
 // with the others.
 func TestStopWithoutFiles(t *testing.T) {
 	x := services(t)
@@ -228,8 +228,8 @@ func TestStopWithoutFiles(t *testing.T) {
 	x.stop()
 }
 
-// A supervise of its own that has been stopped, with a fifo that is full, keeps
-// nobody else from being stopped; and svscan itself not for ever.
+// A separate supervise that is suspended, with a full fifo, does not keep other
+// services from being stopped, nor svscan from ending at last.
 func TestStopBesideStopped(t *testing.T) {
 	x := services(t)
 	os.RemoveAll(filepath.Join(x.dir, "s/log"))
@@ -271,8 +271,8 @@ func TestStopBesideStopped(t *testing.T) {
 	unix.Kill(pid(s), unix.SIGKILL)
 }
 
-// Something that a service left behind holds the pipe open: its logger does not
-// come to an end by itself, and is told to end when it has nothing to read.
+// A process that a service left behind holds the pipe open: the logger does not end
+// by itself, and is told to end when it has nothing to read.
 func TestPipeHeldOpen(t *testing.T) {
 	x := services(t)
 	x.write("s/run", "#!/bin/sh\necho $$ >>pids\necho line\n(cd /; exec sleep 1000) &\necho $! >left\nexec sleep 1000\n")
@@ -287,7 +287,7 @@ func TestPipeHeldOpen(t *testing.T) {
 	x.stop()
 }
 
-// What was not taken in before the end has its log pipe looked at, too.
+// The log pipe of a service that was not taken in before the end is checked, too.
 func TestOpenAll(t *testing.T) {
 	x := services(t)
 	x.write("s/log/run", "#!/bin/sh\nexec sleep 1000\n")

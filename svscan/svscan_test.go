@@ -85,8 +85,8 @@ func (x *tree) command() *exec.Cmd {
 	return x.svscan
 }
 
-// supervise starts a supervise of its own for a service, as an svscan of
-// daemontools has it, and returns its process.
+// supervise starts a separate supervise for a service, as the svscan of daemontools
+// does, and returns its process.
 func (x *tree) supervise(dir, name string) *exec.Cmd {
 	x.t.Helper()
 	c := exec.Command(filepath.Join(bin.Dir(x.t), "supervise"), name)
@@ -102,7 +102,7 @@ func (x *tree) supervise(dir, name string) *exec.Cmd {
 	return c
 }
 
-// stop sends svscan a TERM and waits for its end, and that of all else.
+// stop sends svscan a TERM and waits until it and everything else has ended.
 func (x *tree) stop() {
 	x.t.Helper()
 	x.svscan.Process.Signal(syscall.SIGTERM)
@@ -122,8 +122,8 @@ func (x *tree) stop() {
 	}
 }
 
-// processes lists what lives below the test and has to do with the services:
-// by directory, or because it is in pids.
+// processes lists the live processes below the test that belong to the services: by
+// their directory, or because they are in pids.
 func (x *tree) processes() (pids []int) {
 	for range 3 { // reap what has ended
 		unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil)
@@ -166,7 +166,7 @@ func (x *tree) dirOf(name string) *service.Dir {
 	return d
 }
 
-// pid is the process of a service, 0 if it is down or not supervised.
+// pid returns the process of a service, 0 if it is down or not supervised.
 func pid(d *service.Dir) int {
 	if d.OK() != nil {
 		return 0
@@ -175,7 +175,7 @@ func pid(d *service.Dir) int {
 	return s.PID
 }
 
-// supervisor finds a process called supervise that stands in a directory.
+// supervisor finds a process called supervise in the directory of a service.
 func (x *tree) supervisor(name string) int {
 	names, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range names {
@@ -255,8 +255,8 @@ func TestSuperviseKilled(t *testing.T) {
 	x.stop()
 }
 
-// Somebody starts a second svscan for the directory and ends it again: the first
-// one's services never notice.
+// A second svscan is started for the directory and ended again: the first one's
+// services never notice.
 func TestSecondSvscan(t *testing.T) {
 	x := services(t)
 	x.start()
@@ -352,8 +352,8 @@ func isZombie(pid int) bool {
 	return strings.Contains(string(state), ") Z ")
 }
 
-// One directory under two names is one service; names with a dot are none; one
-// that is broken does not disturb the others.
+// One directory under two names is one service; names with a leading dot are
+// ignored; a broken service does not disturb the others.
 func TestScan(t *testing.T) {
 	x := services(t)
 	os.Symlink("s", filepath.Join(x.dir, "t"))

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The runtime ends the process if it needs another thread and gets none, which
-// is so when a service has used up all the processes there may be. So svscan has
-// all its threads before it starts anything.
+// The runtime ends the process if it needs another thread and gets none, as happens
+// when a service has used up the limit of processes. So svscan has all its threads
+// before it starts anything.
 func TestThreads(t *testing.T) {
 	x := services(t)
 	x.start()
@@ -40,8 +40,8 @@ func TestThreads(t *testing.T) {
 	x.stop()
 }
 
-// What a predecessor with more descriptors left behind, and svscan could not take
-// over for want of them, is stopped with the others.
+// Services that a predecessor left behind, and that svscan could not take over for
+// lack of descriptors, are stopped with the others.
 func TestFewerDescriptors(t *testing.T) {
 	const n = 20
 	x := services(t)

@@ -32,7 +32,7 @@ func watching(t *testing.T) (s *scanner, said *proctest.Buffer) {
 	return s, said
 }
 
-// sees reports whether a new name in the directory makes the next scan come.
+// sees reports whether a new name in the directory causes a scan.
 func (s *scanner) sees(t *testing.T) bool {
 	t.Helper()
 	s.nextScan = time.Now().Add(time.Hour)
@@ -46,7 +46,7 @@ func (s *scanner) sees(t *testing.T) bool {
 	return time.Until(s.nextScan) < time.Minute
 }
 
-// What cannot be watched is watched as soon as it can.
+// A directory that cannot be watched at first is watched as soon as it can.
 func TestWatchedLater(t *testing.T) {
 	s, said := watching(t)
 	var before unix.Rlimit
@@ -71,7 +71,7 @@ func TestWatchedLater(t *testing.T) {
 	}
 }
 
-// HUP is a reason to try again at once what could not be done.
+// After HUP, svscan tries again at once to take in services that it could not.
 func TestHangup(t *testing.T) {
 	now := time.Now()
 	v := &entry{seen: true, logged: true}

@@ -77,7 +77,7 @@ func TestNames(t *testing.T) {
 	until(t, w, Change{dir, "\xff\n"})
 }
 
-// What replaces no name is not told.
+// Changes that replace no name are not reported.
 func TestWriting(t *testing.T) {
 	w, dir := start(t)
 	file := filepath.Join(dir, "a")
@@ -118,8 +118,8 @@ func TestSeveralDirectories(t *testing.T) {
 	}
 }
 
-// A directory that goes says so, whether the one above is watched or not, and
-// can be watched again when it is back.
+// The removal of a directory is reported, whether the one above is watched or not,
+// and the directory can be watched again when it is back.
 func TestDirectoryGoes(t *testing.T) {
 	for _, above := range []bool{false, true} {
 		for _, rename := range []bool{false, true} {
@@ -196,8 +196,8 @@ func TestErrors(t *testing.T) {
 	w.Changes()
 }
 
-// When the kernel's events cannot be read any more, fsnotify is closed. Who waits
-// for FD learns of it.
+// When the kernel's events cannot be read any more, fsnotify is closed, and FD
+// becomes readable.
 func TestEnd(t *testing.T) {
 	w, dir := start(t)
 	if w.Ended() {
@@ -291,8 +291,8 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// A user who has no inotify instance left is told so. (In a namespace of its
-// own, so that nobody else runs out of them.)
+// If the user has no inotify instance left, that is an error. (This runs in a
+// namespace of its own, so that no other program runs out of them.)
 func TestNoInstances(t *testing.T) {
 	if !isChild() {
 		child(t, &syscall.SysProcAttr{
