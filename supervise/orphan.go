@@ -54,8 +54,8 @@ func holdOrphan(pid int, verify func() (bool, error)) (*orphan, error) {
 	// about this process.
 	s, err := procfs.Read(pid)
 	o.began = s.Began
-	ok := err == nil
-	if ok {
+	ok := false
+	if err == nil || procfs.Gone(err) { // hidden, perhaps
 		ok, err = verify()
 	}
 	if ok {

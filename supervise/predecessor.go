@@ -40,6 +40,7 @@ type predecessor struct {
 
 var (
 	errNoProc   = errors.New("there is no /proc to tell whether its process runs")
+	errHidden   = errors.New("/proc hides whether its process runs")
 	errUnproven = errors.New("others can write supervise/status, and the process in it is not theirs")
 )
 
@@ -55,7 +56,7 @@ func (p *predecessor) left(pid int) (bool, error) {
 	s, err := procfs.Read(pid)
 	switch {
 	case procfs.Gone(err):
-		return false, p.unseen()
+		return false, p.unseen(pid)
 	case err != nil:
 		return false, err
 	case s.Zombie || isAncestor(pid) || !p.started(pid, s):
@@ -72,18 +73,28 @@ func (p *predecessor) otherBoot() bool {
 func (p *predecessor) bootKnown() bool { return p.last.Boot.ID != 0 && procfs.ThisBoot().ID != 0 }
 
 // unseen returns the error for a process that exists but is not in /proc. It may
-// have ended just now, or belong to another user and be hidden from us: no error. Or
-// there is no /proc: then it is an error, unless the status is older than the boot.
-func (p *predecessor) unseen() error {
+// have ended just now, or belong to another user and be hidden from us (hidepid): no
+// error. But a process that we may signal can be the service, hidden because its
+// program may not be read; and where there is no /proc, any process can. Then it is an
+// error, unless the status is older than the boot.
+func (p *predecessor) unseen(pid int) error {
 	_, err := procfs.Read(os.Getpid())
-	if !procfs.Gone(err) {
+	switch {
+	case err == nil:
+		if unix.Kill(pid, 0) != nil {
+			return nil
+		}
+		err = errHidden
+	case procfs.Gone(err):
+		err = errNoProc
+	default:
 		return err
 	}
 	up := procfs.SinceBoot()
 	if p.last.Forked > up || p.last.Stamp.Before(time.Now().Add(-up-time.Minute)) {
 		return nil
 	}
-	return errNoProc
+	return err
 }
 
 // started reports whether the process began at the time in the status.
@@ -186,7 +197,8 @@ func descends(pid, ancestor int) bool {
 // aboutToStart reports whether the predecessor was killed while it started the
 // service: then its process, if there is one, is not in the status.
 func (p *predecessor) aboutToStart() bool {
-	return p.last.PID == 0 && p.last.Phase == service.PhaseStarting && !p.otherBoot()
+	restarted := p.bootKnown() && p.last.Boot != procfs.ThisBoot() // the system, or the container
+	return p.last.PID == 0 && p.last.Phase == service.PhaseStarting && !restarted
 }
 
 // startWithin is the longest time between the announcement of a fork and the fork.

@@ -436,3 +436,31 @@ func TestReopenReady(t *testing.T) {
 		c.Wait()
 	}
 }
+
+// Where /proc hides processes, one that can be the service is not taken for gone.
+func TestHidden(t *testing.T) {
+	x := newScene(t)
+	pid, began := x.child("/", 0)
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, c := range []struct {
+		what string
+		pid  int
+		last service.Status
+		want error
+	}{
+		{"of this boot", pid, service.Status{Stamp: now, Forked: began}, errHidden},
+		{"C's, of this boot", pid, service.Status{Stamp: now}, errHidden},
+		{"C's, of another boot", pid, service.Status{Stamp: now.Add(-procfs.SinceBoot() - time.Hour)}, nil},
+		{"forked later than now", pid, service.Status{Stamp: now, Forked: procfs.SinceBoot() + time.Hour}, nil},
+		{"ended", ended.Process.Pid, service.Status{Stamp: now, Forked: began}, nil},
+	} {
+		p := &predecessor{x.dir, c.last, x.host.children, 1}
+		if err := p.unseen(c.pid); err != c.want {
+			t.Errorf("%s: %v, want %v", c.what, err, c.want)
+		}
+	}
+}

@@ -167,15 +167,14 @@ func (k *Keeper) exec(argv []string, files []uintptr, vars proc.Vars) (int, erro
 		}
 		defer unix.Fchdir(int(k.host.home.Fd()))
 	}
-	k.forked = procfs.SinceBoot()
 	pid, err := syscall.ForkExec(argv[0], argv, attr)
 	if err != nil {
 		return 0, err
 	}
-	// The fork may have waited for others, or for the system to resume.
-	if s, err := procfs.Read(pid); err == nil {
-		k.forked = s.Began
-	}
+	// The instant of the fork, as the kernel has it. If it is not to be had (0), a
+	// successor goes by the label.
+	s, _ := procfs.Read(pid)
+	k.forked = s.Began
 	return pid, nil
 }
 
