@@ -202,7 +202,7 @@ func (l *log) rotate() {
 		err := l.fs.Rename("current", name)
 		gone = err == syscall.ENOENT
 		if gone {
-			return nil // somebody removed the file; no lines wait for it
+			return nil // the file has been removed; its lines are lost
 		}
 		return err
 	})

@@ -321,7 +321,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// So it is if a status cannot be read.
+// It is also an error if a status cannot be read.
 func TestUnreadableStatus(t *testing.T) {
 	x := newScene(t)
 	pid, began := x.child("/", 0)

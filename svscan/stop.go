@@ -16,7 +16,7 @@ import (
 const (
 	stopInterval = 100 * time.Millisecond // between two looks at things that cause no event
 	logGrace     = 5 * time.Second        // how long a log pipe stays empty before the logger is told to end
-	writerGrace  = 30 * time.Second       // for the logger to read while others than the service write to the pipe
+	writerGrace  = 30 * time.Second       // how long a logger may read while another process can still write
 	killGrace    = 5 * time.Second        // for another supervise to kill its service
 )
 
@@ -157,9 +157,9 @@ func (v *entry) mainOrders(s *scanner, _ time.Time) string {
 // logOrders lets the logger first read the rest of the pipe and end by itself.
 //
 // If another process has the writing end too, there is no end of file. So the logger
-// is told to end when the pipe has been empty for a while. As long as there is
-// something in the pipe the logger may take its time, up to the timeout-kill in its
-// directory.
+// is told to end when the pipe has been empty for a while, or after writerGrace, as
+// such a process may write for ever. Otherwise the logger may take its time as long
+// as there is something in the pipe, up to the timeout-kill in its directory.
 func (v *entry) logOrders(s *scanner, now time.Time) string {
 	g := &v.log
 	status := g.status()
@@ -177,7 +177,7 @@ func (v *entry) logOrders(s *scanner, now time.Time) string {
 	case g.killAfter > 0 && now.Sub(g.since) >= g.killAfter:
 		return endKilled
 	}
-	// The service has ended. A process that it left behind may write for ever.
+	// The service has ended, so the writer is another process.
 	if now.Sub(g.since) >= writerGrace && v.writable() {
 		return end
 	}

@@ -85,7 +85,7 @@ func TestParseBootID(t *testing.T) {
 	}
 }
 
-// What is told of this process.
+// The information about this process.
 func TestSelf(t *testing.T) {
 	self := os.Getpid()
 	s, err := Read(self)
@@ -159,8 +159,8 @@ func TestOpenPipe(t *testing.T) {
 	}
 }
 
-// In the midst of an execve by another thread than the first, and for ever if that
-// one has ended, a process has what it has open all the same.
+// The open files of a process are found even during an execve by a thread other than
+// the first, and after the first thread has ended.
 func TestWithoutFirstThread(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -221,8 +221,8 @@ func init() {
 	}
 }
 
-// Neither a file is opened, nor a fifo that has a name: also not if they take the
-// place of a pipe just now.
+// Neither a file nor a fifo with a name is opened, even if it takes the place of a
+// pipe at that moment.
 func TestOpenPipeOfSomethingElse(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
