@@ -16,7 +16,7 @@ import (
 const (
 	stopInterval = 100 * time.Millisecond // between two looks at things that cause no event
 	logGrace     = 5 * time.Second        // how long a log pipe stays empty before the logger is told to end
-	writerGrace  = 30 * time.Second       // how long a logger may read while another process can still write
+	writerGrace  = 15 * time.Second       // how long a logger may read while another process can still write
 	killGrace    = 5 * time.Second        // for another supervise to kill its service
 )
 

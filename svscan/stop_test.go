@@ -62,9 +62,9 @@ func TestLogOrders(t *testing.T) {
 	to.Write([]byte("line\n"))
 	after("somebody has written", time.Second+logGrace, drainOrders)
 	from.Read(make([]byte, 100))
-	after("that is read", 10*time.Second, drainOrders)
-	after("a bit later again", 10*time.Second+logGrace-1, drainOrders)
-	after("nobody writes, the end does not come", 10*time.Second+logGrace, end)
+	after("that is read", 8*time.Second, drainOrders)
+	after("a bit later again", 8*time.Second+logGrace-1, drainOrders)
+	after("nobody writes, the end does not come", 8*time.Second+logGrace, end)
 
 	to.Write([]byte("line\n"))
 	after("somebody writes again and again", writerGrace-1, drainOrders)
