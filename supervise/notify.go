@@ -3,13 +3,12 @@ package supervise
 import (
 	"bytes"
 	"encoding/hex"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"paperpath/internal/fsys"
 	"paperpath/internal/proc"
+	"paperpath/internal/procfs"
 	"paperpath/internal/strerr"
 	"paperpath/internal/sys"
 )
@@ -96,7 +95,7 @@ func (k *Keeper) bind(name string) error {
 
 // rebind makes the socket again that an adopted service has in its environment.
 func (k *Keeper) rebind(pid int) {
-	environ, err := fsys.ReadFile(fsys.OS{}, "/proc/"+strconv.Itoa(pid)+"/environ", 1<<20)
+	environ, err := procfs.Environ(pid, 1<<20)
 	if err != nil {
 		return
 	}
@@ -151,6 +150,6 @@ func (k *Keeper) sentByService(oob []byte) bool {
 
 // sameUser reports whether the process pid runs with the rights of uid.
 func sameUser(uid uint32, pid int) bool {
-	var st unix.Stat_t
-	return unix.Stat("/proc/"+strconv.Itoa(pid), &st) == nil && st.Uid == uid
+	u, err := procfs.ReadUIDs(pid)
+	return err == nil && u.Effective == int(uid)
 }

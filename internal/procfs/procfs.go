@@ -4,6 +4,7 @@
 //	/proc/PID/stat        "PID (name) STATE PARENT … THREADS 0 START …", 22 fields and more
 //	/proc/PID/status      "Uid:\tREAL\tEFFECTIVE\tSAVED\t…", "Gid:\t…"
 //	/proc/PID/comm        the name and a newline
+//	/proc/PID/environ     "NAME=VALUE\0…"
 //	/proc/PID/cwd         a link to the current directory
 //	/proc/PID/fd/N        a link to the file open as descriptor N: "pipe:[INODE]"
 //
@@ -82,19 +83,25 @@ func thread(pid int) string {
 	return dir
 }
 
-// look calls do with a directory below /proc of the process, and again if the thread
-// it belongs to may have ended in the meantime, or if the process's own user may see
-// what root may not.
+// look calls do with a directory below /proc through which the process can be seen:
+// its own, and if do fails, that of a thread that has files; again if that thread may
+// have ended in the meantime. If root may not see it, do has the rights of the
+// process's own user.
 func look(pid int, do func(dir string) error) (err error) {
+	dir := file(pid, "")
 	for range 3 {
-		dir := thread(pid)
 		err = do(dir)
 		if errors.Is(err, unix.EACCES) && os.Geteuid() == 0 {
 			err = asOwner(pid, func() error { return do(dir) })
 		}
-		if err == nil || dir == thread(pid) {
+		if err == nil {
 			break
 		}
+		other := thread(pid)
+		if other == dir {
+			break
+		}
+		dir = other
 	}
 	return err
 }
@@ -191,6 +198,16 @@ func Name(pid int) string {
 		return ""
 	}
 	return string(bytes.TrimSuffix(b, []byte("\n")))
+}
+
+// Environ returns the environment that a process was started with, at most max bytes,
+// as NUL-terminated strings.
+func Environ(pid int, max int64) (environ []byte, err error) {
+	err = look(pid, func(dir string) (err error) {
+		environ, err = fsys.ReadFile(fsys.OS{}, dir+"environ", max)
+		return err
+	})
+	return environ, err
 }
 
 // Dir returns device and inode of the current directory of a process.

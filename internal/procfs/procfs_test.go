@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -302,7 +303,7 @@ func TestWithoutPtrace(t *testing.T) {
 		t.Skip("another user's process needs root")
 	}
 	cat := exec.Command("cat")
-	cat.Dir = "/"
+	cat.Dir, cat.Env = "/", []string{"PROCFS=test"}
 	cat.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	stdin, err := cat.StdinPipe()
 	if err != nil {
@@ -338,6 +339,9 @@ func TestWithoutPtrace(t *testing.T) {
 	}
 	if fds, err := Descriptors(pid); err != nil || !slices.Contains(fds, 0) {
 		t.Error(fds, err)
+	}
+	if environ, err := Environ(pid, 1<<20); err != nil || !strings.Contains(string(environ), "PROCFS=test\x00") {
+		t.Errorf("%q, %v", environ, err)
 	}
 	want, ok := Pipe(pid, 0)
 	pipe, got, err := OpenPipe(pid, 0)
