@@ -16,7 +16,6 @@ import (
 
 	"paperpath/internal/fsys"
 	"paperpath/internal/fsys/crashfs"
-	"paperpath/internal/proc"
 	"paperpath/internal/proc/proctest"
 	"paperpath/internal/sys"
 	"paperpath/test/bin"
@@ -204,14 +203,7 @@ func TestForeignJournal(t *testing.T) {
 func TestLockTruncated(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)
-	in, out, err := sys.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan proctest.Result)
-	go func() {
-		done <- proctest.Run(&Multilog, proctest.Case{Args: []string{"t", "./log"}, Dir: dir, Files: map[int]proc.File{0: in}})
-	}()
+	out, done := onPipe(t, dir, "t", "./log")
 	out.Write([]byte("one\ntw"))
 	waitFor(t, func() bool {
 		text, _ := os.ReadFile(filepath.Join(dir, "log/current"))
@@ -463,14 +455,7 @@ func TestNoRoomForAllOfIt(t *testing.T) {
 func TestNoRoomToRead(t *testing.T) {
 	dir := t.TempDir()
 	needJournal(t, dir)
-	in, out, err := sys.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan proctest.Result)
-	go func() {
-		done <- proctest.Run(&Multilog, proctest.Case{Args: []string{"./log"}, Dir: dir, Files: map[int]proc.File{0: in}})
-	}()
+	out, done := onPipe(t, dir, "./log")
 	out.Write([]byte("one\n"))
 	waitFor(t, func() bool {
 		text, _ := os.ReadFile(filepath.Join(dir, "log/current"))

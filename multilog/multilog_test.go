@@ -179,6 +179,20 @@ func (l *heldLock) Lock(bool) error {
 	return nil
 }
 
+// onPipe runs multilog in dir with a pipe as its input, and returns the other end.
+func onPipe(t *testing.T, dir string, script ...string) (out *sys.FD, done chan proctest.Result) {
+	t.Helper()
+	in, out, err := sys.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done = make(chan proctest.Result)
+	go func() {
+		done <- proctest.Run(&Multilog, proctest.Case{Args: script, Dir: dir, Files: map[int]proc.File{0: in}})
+	}()
+	return out, done
+}
+
 // A read error is not silently taken for end of file.
 func TestReadError(t *testing.T) {
 	dir := t.TempDir()
@@ -197,16 +211,7 @@ func TestReadError(t *testing.T) {
 func TestRenamedDirectory(t *testing.T) {
 	for _, script := range [][]string{{"s4096", "./log"}, {"s4096", "!pwd; cat", "./log"}} {
 		dir := t.TempDir()
-		in, out, err := sys.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan proctest.Result)
-		go func() {
-			done <- proctest.Run(&Multilog, proctest.Case{
-				Args: script, Dir: dir, Files: map[int]proc.File{0: in},
-			})
-		}()
+		out, done := onPipe(t, dir, script...)
 		out.Write([]byte("first\n"))
 		waitFor(t, func() bool {
 			text, _ := os.ReadFile(filepath.Join(dir, "log", "current"))
